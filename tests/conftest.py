@@ -1,0 +1,110 @@
+"""One real Postgres server per test process; one fresh database per test.
+
+Without configuration a throw-away server is started from the embedded Postgres programs. `TEST_DATABASE_URL`
+names another server instead; its user must be allowed to create databases.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+from throwaway_postgres import ThrowawayPostgres
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+#: Schemas of the product, and the directory of their migrations (None: the runner's own).
+SCHEMAS: dict[str, Path | None] = {"dramatiq": None, "indexing": REPOSITORY / "indexing" / "migrations"}
+
+
+@dataclass
+class Server:
+    """A running server on which tests make and drop databases; `url` is that of its maintenance database."""
+
+    url: str
+    _names: Iterator[str] = field(
+        default_factory=lambda: (f"test_{os.getpid()}_{n}" for n in itertools.count())
+    )
+    _connection: psycopg2.extensions.connection | None = None
+
+    def url_of(self, database: str) -> str:
+        return urlunsplit(urlsplit(self.url)._replace(path=f"/{database}"))
+
+    def create_database(self, template: str = "template0") -> str:
+        """Make a database and return its name. FILE_COPY: a checkpoint, but no page through the log."""
+        name = next(self._names)
+        self._run("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """Away with it, whoever is still connected."""
+        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+    def _run(self, statement: str, *names: str) -> None:
+        if self._connection is None:
+            self._connection = psycopg2.connect(self.url)
+            self._connection.autocommit = True  # CREATE and DROP DATABASE refuse a transaction.
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """The server that all tests of this process share. Tests that harm a server use `throwaway_server`."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield Server(given)
+        return
+    with ThrowawayPostgres() as throwaway:
+        yield Server(throwaway.url)
+
+
+@pytest.fixture
+def throwaway_server() -> Iterator[Callable[..., ThrowawayPostgres]]:
+    """Makes started servers that a test may stop, kill and reload: `throwaway_server(settings={...})`."""
+    with ExitStack() as servers:
+
+        def make(**options: Any) -> ThrowawayPostgres:
+            return servers.enter_context(ThrowawayPostgres(**options))
+
+        yield make
+
+
+@pytest.fixture
+def empty_database(server: Server) -> Iterator[str]:
+    """The URL of a fresh database with nothing in it."""
+    name = server.create_database()
+    yield server.url_of(name)
+    server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def template(server: Server) -> Iterator[str]:
+    """The name of a database in which every migration has run; to be cloned, never to be connected to."""
+    from leasequeue.migrations import migrate  # Late: tests of other rooms must not need it.
+
+    name = server.create_database()
+    for schema, directory in SCHEMAS.items():
+        if directory is None:
+            migrate(server.url_of(name), schema=schema)
+        else:
+            migrate(server.url_of(name), schema=schema, directory=directory)
+    yield name
+    server.drop_database(name)
+
+
+@pytest.fixture
+def database(server: Server, template: str) -> Iterator[str]:
+    """The URL of a fresh, migrated database."""
+    name = server.create_database(template)
+    yield server.url_of(name)
+    server.drop_database(name)
