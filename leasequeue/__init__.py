@@ -1,0 +1,44 @@
+"""A durable dramatiq broker on Postgres: leases instead of locks, one statement for each end of a run.
+
+It knows nothing of the application around it. Lift this folder into any dramatiq project::
+
+    broker = LeaseBroker(url="postgresql://...", schema="dramatiq")
+    dramatiq.set_broker(broker)
+"""
+
+from .broker import LeaseBroker
+from .errors import (
+    AccessDenied,
+    DatabaseUnavailable,
+    JobDied,
+    LeaseLost,
+    MessageRefused,
+    PermanentError,
+    QueueError,
+    SchemaMismatch,
+    SchemaMissing,
+)
+from .lease import Lease, current_lease
+from .middleware import LeaseTracking, Retries
+from .policy import Policy
+from .slots import MachineSlots, Slots
+
+__all__ = [
+    "AccessDenied",
+    "DatabaseUnavailable",
+    "JobDied",
+    "Lease",
+    "LeaseBroker",
+    "LeaseLost",
+    "LeaseTracking",
+    "MachineSlots",
+    "MessageRefused",
+    "PermanentError",
+    "Policy",
+    "QueueError",
+    "Retries",
+    "SchemaMismatch",
+    "SchemaMissing",
+    "Slots",
+    "current_lease",
+]

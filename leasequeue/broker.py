@@ -1,0 +1,299 @@
+"""A dramatiq broker on one Postgres schema. Each running job is held by a lease; each end of a run is one statement."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any
+
+import dramatiq_pg
+from dramatiq.broker import Broker
+from dramatiq.common import q_name
+from dramatiq.errors import QueueJoinTimeout, QueueNotFound
+from dramatiq.message import Message
+from dramatiq.middleware import Callbacks, Middleware, Pipelines, ShutdownNotifications, TimeLimit
+from dramatiq.results import Results
+from dramatiq.worker import Worker
+
+from . import errors, lease, migrations
+from .connection import Row
+from .consumer import LeaseConsumer
+from .doorbell import Doorbell
+from .lease import Lease, LeasedMessage, Retry, describe
+from .middleware import LeaseTracking, Retries
+from .policy import Policy
+from .pool import Pool
+from .queries import Queries
+from .results import LeaseBackend
+from .session import WorkerSession
+from .slots import Slots
+
+#: Sessions with the database for threads that send, beyond the three of a worker.
+SENDER_SESSIONS = 2
+
+#: Seconds between two looks of ``join()`` at the queue.
+JOIN_INTERVAL = 0.05
+
+#: Seconds that a question to the database may take when the caller does not say.
+ASK_TIMEOUT = 10.0
+
+
+class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped base
+    """A dramatiq broker on Postgres: durable, fenced, and as cheap with a million waiting jobs as with ten.
+
+    It is a ``PostgresBroker`` by class and by table, and shares no code path with it.
+
+    Parameters:
+      url: libpq connection string or URI.
+      schema: where the queue lives; created by :meth:`migrate`.
+      policy: retries, leases and times.
+      middleware: a complete list instead of :meth:`default_middleware`. :class:`.LeaseTracking` is put in front of it.
+      results: whether to store results of actors declared with ``store_results=True``.
+      slots: limits how many jobs run at once beyond the threads that there are.
+      auto_migrate: whether a worker that boots, or a ``send()`` that finds no schema, may create or upgrade it.
+      sender_sessions: database sessions that sending threads share.
+
+    Making one does no work: the first session is opened when it is needed.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        schema: str = "dramatiq",
+        policy: Policy | None = None,
+        middleware: list[Middleware] | None = None,
+        results: bool = True,
+        slots: Slots | None = None,
+        auto_migrate: bool = True,
+        sender_sessions: int = SENDER_SESSIONS,
+    ) -> None:
+        self.url = url
+        self.schema = schema
+        self.policy = policy or Policy()
+        self.queries = Queries(schema)
+        self._doorbell = Doorbell(self.queries, schema)
+        self._slots = slots or Slots()
+        self._auto_migrate = auto_migrate
+        self._senders = Pool(url, "leasequeue send", sender_sessions)
+        self._session: WorkerSession | None = None
+        self._session_lock = threading.Lock()
+        # dramatiq_pg's own constructor is left out on purpose: it opens a pool and rewrites module-global SQL.
+        Broker.__init__(
+            self,
+            middleware=[LeaseTracking(), *(self.default_middleware() if middleware is None else middleware)],
+        )
+        self.backend = LeaseBackend(self) if results else None
+        if self.backend is not None:
+            self.add_middleware(Results(backend=self.backend))
+
+    def default_middleware(self) -> list[Middleware]:
+        """What a broker without a list of its own uses; each follows the policy."""
+        policy = self.policy
+        return [
+            TimeLimit(time_limit=int(policy.time_limit * 1000)),
+            ShutdownNotifications(),
+            Callbacks(),
+            Pipelines(),
+            Retries(
+                max_retries=policy.max_retries,
+                min_backoff=int(policy.min_backoff * 1000),
+                max_backoff=int(policy.max_backoff * 1000),
+            ),
+        ]
+
+    def migrate(self) -> list[migrations.Migration]:
+        """Create or upgrade the schema. Returns what was run: nothing when it is as new as this code."""
+        return migrations.migrate(self.url, schema=self.schema)
+
+    # Sending.
+
+    def declare_queue(self, queue_name: str) -> None:
+        """Make a queue known. Nothing happens in the database: a queue is a name on rows."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues[queue_name] = True
+            self.emit_after("declare_queue", queue_name)
+
+    def enqueue(self, message: Message[Any] | LeasedMessage, *, delay: int | None = None) -> Message[Any]:
+        """Store a message; when this returns, it is on disk and will be run. ``delay`` in milliseconds.
+
+        A message that is being run by the calling thread is not stored but run again when this run is over: one write,
+        so there is no moment at which it was finished and its next run was not yet stored.
+
+        Raises:
+          DatabaseUnavailable: the database was away, or did not answer, for ``policy.enqueue_timeout`` seconds.
+          MessageRefused: Postgres cannot store it: NUL characters, lone surrogates, NaN, or too large.
+          SchemaMissing: there is no queue in this database and ``auto_migrate`` is off.
+        """
+        running = lease.current_lease()
+        if isinstance(message, LeasedMessage):
+            running = message.lease
+        if running is not None and running.message_id == message.message_id and running.outcome is None:
+            return self._run_again(running, message, delay)
+        message = message.copy(queue_name=q_name(message.queue_name))
+        message.options.pop("eta", None)
+        self.emit_before("enqueue", message, delay)
+        self._store(message, delay)
+        self.emit_after("enqueue", message, delay)
+        return message
+
+    def _run_again(self, running: Lease, message: Any, delay: int | None) -> Message[Any]:
+        exception = message._exception if isinstance(message, LeasedMessage) else None
+        plain: Message[Any] = message._message if isinstance(message, LeasedMessage) else message
+        self.emit_before("enqueue", message, delay)
+        running.message = plain
+        error = None if exception is None else describe(exception, plain.options.get("traceback"))
+        running.outcome = Retry((delay or 0) / 1000, error)
+        self.emit_after("enqueue", message, delay)
+        return plain
+
+    def _store(self, message: Message[Any], delay: int | None) -> None:
+        statement = "enqueue"
+        parameters = {
+            "message_id": message.message_id,
+            "queue_name": message.queue_name,
+            "message": message.encode().decode(),
+            "delay": (delay or 0) / 1000,
+            "expire_after": self._expire_after(message),
+            "errors": message.options.get("retries", 0),
+        }
+        bound = self.policy.enqueue_timeout
+        deadline = time.monotonic() + bound
+        pause = 0.05
+        may_migrate = self._auto_migrate
+        while True:
+            left = max(0.01, deadline - time.monotonic())
+            sent = False
+            try:
+                with self._senders.connection(left) as connection:
+                    sent = True
+                    connection.execute(self.queries[statement], parameters, timeout=left)
+                    self._doorbell.ring(connection, message.queue_name)
+                return
+            except errors.SchemaMissing:
+                if not may_migrate:
+                    raise
+                may_migrate = False
+                self.migrate()
+            except errors.DatabaseUnavailable as error:
+                if sent:
+                    statement = "enqueue_again"
+                if time.monotonic() + pause >= deadline:
+                    stored = "It may or may not be stored." if statement == "enqueue_again" else "It is not stored."
+                    raise errors.DatabaseUnavailable(
+                        f"Job {message.message_id} could not be sent within {bound:g} s: {error} {stored}"
+                    ) from None
+                time.sleep(pause)
+                pause *= 2
+
+    def _expire_after(self, message: Message[Any]) -> float | None:
+        actor = self.actors.get(message.actor_name)
+        max_age = message.options.get("max_age") or (actor.options.get("max_age") if actor else None)
+        return max_age / 1000 if max_age else self.policy.expire_after
+
+    # Consuming.
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30_000) -> LeaseConsumer:
+        """Iterate over the jobs of a queue. Without a worker, a session for ``prefetch`` jobs at once is opened.
+
+        Parameters:
+          timeout: milliseconds after which the iterator yields None.
+
+        Raises:
+          QueueNotFound: nobody declared it.
+        """
+        if queue_name not in self.queues:
+            raise QueueNotFound(queue_name)
+        return LeaseConsumer(self._open(threads=prefetch), queue_name, timeout / 1000)
+
+    def open_session(self, worker: Worker) -> None:
+        """Begin to work for a booting worker. Raises when the database is away or the schema is not there."""
+        if self._auto_migrate:
+            self.migrate()
+        self._open(threads=worker.worker_threads).attach(worker)
+
+    def _open(self, threads: int) -> WorkerSession:
+        with self._session_lock:
+            if self._session is None or self._session.pid != os.getpid():
+                session = WorkerSession(
+                    url=self.url,
+                    queries=self.queries,
+                    policy=self.policy,
+                    threads=threads,
+                    slots=self._slots,
+                    channel_of=self._doorbell.channel,
+                    ring=self._doorbell.ring,
+                )
+                session.open()
+                self._session = session
+            return self._session
+
+    def session_started(self, running: Lease) -> None:
+        """The calling thread begins to run a job."""
+        if self._session is not None:
+            self._session.start(running)
+
+    def begin_drain(self) -> None:
+        """Claim nothing more and hand back what was not started. Idempotent; may be called by a signal handler."""
+        if self._session is not None:
+            self._session.begin_drain()
+
+    def close_session(self) -> None:
+        """Write what is left to write and end the worker's sessions with the database."""
+        with self._session_lock:
+            session, self._session = self._session, None
+        if session is not None and session.pid == os.getpid():
+            session.close()
+
+    def close(self) -> None:
+        """End every session with the database. The broker can be used again."""
+        self.close_session()
+        self._senders.close()
+
+    # Asking.
+
+    def ask(self, name: str, parameters: dict[str, Any], *, timeout: float = ASK_TIMEOUT) -> list[Row]:
+        """Run one named statement of the queue on a session of the senders."""
+        with self._senders.connection(timeout) as connection:
+            return connection.execute(self.queries[name], parameters, timeout=timeout)
+
+    def flush(self, queue_name: str) -> None:
+        """Drop all waiting and running messages of a queue. Dead letters stay."""
+        if queue_name not in self.queues:
+            raise QueueNotFound(queue_name)
+        self.ask("flush", {"queues": [queue_name]})
+
+    def flush_all(self) -> None:
+        """Drop all waiting and running messages of all declared queues."""
+        self.ask("flush", {"queues": list(self.queues)})
+
+    def join(self, queue_name: str, *, fail_fast: bool = False, timeout: int | None = None) -> None:
+        """Wait until no message of a queue waits, is delayed, or runs, in any process. Meant for tests.
+
+        Parameters:
+          fail_fast: raise :class:`JobDied` when a job of the queue is dead-lettered meanwhile.
+          timeout: milliseconds; None: as long as it takes.
+
+        Raises:
+          QueueJoinTimeout: the time is over.
+          QueueNotFound: nobody declared it.
+        """
+        if queue_name not in self.queues:
+            raise QueueNotFound(queue_name)
+        deadline = None if timeout is None else time.monotonic() + timeout / 1000
+        ((since,),) = self.ask("now", {})
+        pause = threading.Event()
+        while self.ask("unfinished", {"queue_name": queue_name})[0][0]:
+            if fail_fast:
+                self._raise_death(queue_name, since)
+            if deadline is not None and time.monotonic() >= deadline:
+                raise QueueJoinTimeout(f"timed out after {(timeout or 0) / 1000:.2f} seconds")
+            pause.wait(JOIN_INTERVAL)
+        if fail_fast:
+            self._raise_death(queue_name, since)
+
+    def _raise_death(self, queue_name: str, since: object) -> None:
+        for message_id, reason, error in self.ask("first_death", {"queue_name": queue_name, "since": since}):
+            raise errors.JobDied(f"job {message_id} is dead ({reason}): {error}")

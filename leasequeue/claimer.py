@@ -1,0 +1,196 @@
+"""Takes jobs from the database for the threads of one process: one session for all queues, which also listens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from dramatiq.errors import DecodeError
+from dramatiq.message import Message
+
+from .connection import Connection, Row
+from .doorbell import DEBOUNCE
+from .lease import Dead, Lease, LeasedMessage, readable
+from .loop import CALL_TIMEOUT, Loop
+from .queries import Queries, quote_identifier
+from .slots import Slots
+
+if TYPE_CHECKING:
+    from .session import WorkerSession
+
+#: Jobs to claim at once at the most: beyond this a round trip costs nothing against the jobs it brings.
+BATCH_LIMIT = 1_000
+
+#: Seconds of work that may be claimed ahead: long enough to hide a round trip, too short for a job to miss.
+AHEAD_SECONDS = 0.1
+
+#: Weight of the newest run in the remembered duration of a run.
+NEWEST_WEIGHT = 0.05
+
+
+class Claimer(Loop):
+    """Claims as many jobs as the idle threads can start, and ahead only what will start within a moment.
+
+    How far ahead follows from how long recent runs took: nothing for jobs of a second, whole batches for jobs of a
+    tenth of a millisecond. So batches fill by themselves, and no claimed job waits here while a thread idles elsewhere.
+    """
+
+    role = "claim"
+
+    def __init__(
+        self,
+        session: WorkerSession,
+        queries: Queries,
+        *,
+        url: str,
+        channel_of: Callable[[str], str],
+        poll_interval: float,
+        slots: Slots,
+        decode: Callable[[bytes], Message[object]] = Message.decode,
+    ) -> None:
+        super().__init__(url, session.label)
+        self._session = session
+        self._sql = queries["claim"]
+        self._channel_of = channel_of
+        self._poll_interval = poll_interval
+        self._decode = decode
+        self._slots = slots
+        self._lock = threading.Lock()
+        self._outstanding = 0
+        self._run_seconds = 1.0
+        self._hungry = False
+        self._claim_no = 0
+        self._rotation = 0
+        self._listening: frozenset[str] = frozenset()
+        self._look_again_at = 0.0
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+
+    # Asked by the threads of the worker.
+
+    def released(self, seconds: float | None) -> None:
+        """A claimed job has left this process. ``seconds``: how long its run took; None when it never ran."""
+        self._slots.release(1)
+        with self._lock:
+            self._outstanding -= 1
+            if seconds is not None:
+                self._run_seconds += NEWEST_WEIGHT * (seconds - self._run_seconds)
+            wake = self._hungry and self._wanted() > 0
+            if wake:
+                self._hungry = False
+        if wake:
+            self.wake()
+
+    @property
+    def newest_claim(self) -> int:
+        """The number of the claim that was sent last; its answer may not be here yet."""
+        return self._claim_no
+
+    def wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # it is full of reasons to wake up already
+            os.write(self._wake_write, b"!")
+
+    # The loop.
+
+    def greet(self, connection: Connection) -> None:
+        self._listening = frozenset()
+
+    def round(self) -> None:
+        connection = self.connection()
+        self._listen(connection)
+        with self._lock:
+            wanted = self._wanted()
+        queues = self._session.queue_names()
+        granted = self._slots.acquire(wanted) if wanted and queues else 0
+        if granted:
+            try:
+                rows = self._claim(connection, queues, granted)
+            except BaseException:
+                self._slots.release(granted)
+                raise
+            self._slots.release(granted - len(rows))
+            self._hand_out(rows)
+            if len(rows) == granted:
+                return  # there is probably more
+        self._sleep(connection, claimed_short=bool(granted))
+
+    def _claim(self, connection: Connection, queues: list[str], limit: int) -> list[Row]:
+        # Each queue is the first to be asked in turn: none starves behind a longer one.
+        self._rotation = (self._rotation + 1) % len(queues)
+        self._claim_no += 1  # a number for each attempt: one whose answer was lost is told from the next
+        parameters = {
+            "worker_id": self._session.worker_id,
+            "claim_no": self._claim_no,
+            "queues": queues[self._rotation :] + queues[: self._rotation],
+            "limit": limit,
+        }
+        return connection.execute(self._sql, parameters, timeout=CALL_TIMEOUT)
+
+    def _hand_out(self, rows: list[Row]) -> None:
+        with self._lock:
+            self._outstanding += len(rows)
+        for message_id, queue_name, text, error_count, crashes, expired in rows:
+            lease = Lease(
+                message_id, queue_name, self._session.worker_id, self._claim_no, error_count, crashes, expired
+            )
+            try:
+                message = self._readable_message(text, lease)
+            except (DecodeError, TypeError, ValueError, AttributeError) as error:
+                lease.outcome = Dead("unreadable", readable(f"expected a dramatiq message, got: {error}"))
+                self._session.settle(lease)
+                continue
+            self._session.deliver(LeasedMessage(message, lease))
+
+    def _readable_message(self, text: str | None, lease: Lease) -> Message[object]:
+        if text is None:
+            raise ValueError("no message at all")
+        message = self._decode(text.encode())
+        if not isinstance(message.actor_name, str) or not isinstance(message.kwargs, dict):
+            raise ValueError("actor_name and kwargs are not a name and an object")
+        # The row is the truth: a message that was moved by SQL still belongs to the queue it was claimed from.
+        if message.message_id != lease.message_id or message.queue_name != lease.queue_name:
+            message = message.copy(message_id=lease.message_id, queue_name=lease.queue_name)
+        message.options.pop("eta", None)  # dramatiq would wait for it in memory; available_at has done so
+        if lease.errors:
+            message.options["retries"] = lease.errors
+        return message
+
+    def _sleep(self, connection: Connection, *, claimed_short: bool) -> None:
+        """Wait for a ring, for a free thread, or for the poll interval to pass."""
+        with self._lock:
+            if not claimed_short and self._wanted() > 0:
+                return  # a thread became free since we looked
+            self._hungry = not claimed_short
+        timeout = self._poll_interval
+        now = time.monotonic()
+        if self._look_again_at > now:
+            timeout = self._look_again_at - now
+        rung = connection.wait(self._wake_read, timeout)
+        if rung:
+            # Whoever sends right behind a ring does not ring again: look once more when that time is over.
+            self._look_again_at = time.monotonic() + DEBOUNCE * 1.5
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_read, 4096)
+
+    def _listen(self, connection: Connection) -> None:
+        wanted = frozenset(self._channel_of(name) for name in self._session.queue_names())
+        if missing := wanted - self._listening:
+            connection.execute(
+                ";".join(f"LISTEN {quote_identifier(channel)}" for channel in sorted(missing)), timeout=CALL_TIMEOUT
+            )
+            self._listening = wanted
+
+    def _wanted(self) -> int:
+        """How many jobs to claim now; 0 when it is better to wait. Call with the lock held."""
+        if self._session.closing:
+            return 0
+        threads = self._session.threads
+        ahead = min(int(threads * AHEAD_SECONDS / max(self._run_seconds, 1e-6)), BATCH_LIMIT)
+        free = threads + ahead - self._outstanding
+        # Far ahead, claim in halves: a round trip for each single job would be the old slowness again.
+        return min(free, BATCH_LIMIT) if free >= max(1, ahead // 2) else 0

@@ -1,0 +1,174 @@
+"""One session with Postgres on which no call can hang: psycopg2 in its asynchronous mode, driven with a deadline.
+
+A blocking libpq call waits for as long as the kernel does, which for a server that is stopped but not dead is for ever.
+Here every wait is a ``poll`` with what is left of the caller's time. A session whose state is unknown (deadline passed,
+thread interrupted in mid-call) is closed at once: nothing that was read for one caller can reach another.
+
+Each call is one statement, or a batch that Postgres runs as one transaction; nothing is left open between calls, so a
+transaction pooler may stand in between. Errors leave as :mod:`.errors`, chosen by SQLSTATE in :mod:`.sqlstate`.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+
+from . import errors
+from .sqlstate import PASSING, RECONNECT, Trouble, classify
+
+Row = tuple[Any, ...]
+
+#: Seconds to make a connection, when the caller does not say.
+CONNECT_TIMEOUT = 5.0
+
+#: A dead peer is noticed by the kernel after idle + count * interval = 10 s, also between calls.
+_KEEPALIVE = {
+    "keepalives": "1",
+    "keepalives_idle": "4",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+
+
+class Connection:
+    """A session for one thread at a time.
+
+    Parameters:
+      url: libpq connection string or URI. What it sets itself wins over the keepalive defaults.
+      role: what this session is for; shown by ``pg_stat_activity`` as ``application_name``.
+      connect_timeout: seconds to reach the server and log in.
+
+    Raises:
+      DatabaseUnavailable: when the server cannot be reached, refuses, or does not answer in time.
+    """
+
+    def __init__(self, url: str, role: str, *, connect_timeout: float = CONNECT_TIMEOUT) -> None:
+        given = psycopg2.extensions.parse_dsn(url)
+        defaults: dict[str, Any] = {k: v for k, v in {**_KEEPALIVE, "application_name": role}.items() if k not in given}
+        try:
+            self._raw = psycopg2.connect(url, async_=True, **defaults)
+        except psycopg2.Error as error:
+            raise translate(error) from None
+        self._poll = select.poll()
+        self._fd = -1
+        try:
+            self._drive(time.monotonic() + connect_timeout)
+        except psycopg2.Error as error:
+            self.close()
+            raise translate(error) from None
+        except BaseException:
+            self.close()
+            raise
+        #: The server process behind this session; behind a pooler, that of the moment.
+        self.backend_pid: int = self._raw.info.backend_pid
+
+    @property
+    def closed(self) -> bool:
+        """Whether this session is known to be of no use any more."""
+        return bool(self._raw.closed)
+
+    def execute(self, sql: str, parameters: dict[str, Any] | None = None, *, timeout: float) -> list[Row]:
+        """Run one statement (or a batch; then the last one's rows come back) and return its rows.
+
+        Parameters:
+          sql: with ``%(name)s`` places when there are parameters.
+          timeout: seconds until the session is given up and :class:`DatabaseUnavailable` is raised.
+        """
+        try:
+            cursor = self._raw.cursor()
+            cursor.execute(sql, parameters)
+            self._drive(time.monotonic() + timeout)
+            return cursor.fetchall() if cursor.description is not None else []
+        except psycopg2.Error as error:
+            if self.closed or isinstance(error, psycopg2.InterfaceError) or classify(error.pgcode) in RECONNECT:
+                self.close()
+            raise translate(error) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def wait(self, wake_fd: int, timeout: float) -> bool:
+        """Sleep until a notification arrives, ``wake_fd`` becomes readable or ``timeout`` seconds are over.
+
+        Returns whether there was a notification; its channel and payload are of no interest. Raises
+        :class:`DatabaseUnavailable` when the session ended meanwhile.
+        """
+        if not self._raw.notifies:
+            sleeper = select.poll()
+            sleeper.register(self._raw.fileno(), select.POLLIN)
+            sleeper.register(wake_fd, select.POLLIN)
+            ready = sleeper.poll(max(0.0, timeout) * 1000)
+            if any(fd != wake_fd for fd, _ in ready):
+                self._take_notices()
+        rung = bool(self._raw.notifies)
+        self._raw.notifies.clear()
+        return rung
+
+    def is_stale(self) -> bool:
+        """Whether the server has ended this idle session (one system call, no round trip)."""
+        if self.closed:
+            return True
+        waiting = select.poll()
+        waiting.register(self._raw.fileno(), select.POLLIN)
+        if not waiting.poll(0):
+            return False
+        try:
+            self._take_notices()
+        except errors.DatabaseUnavailable:
+            return True
+        return False
+
+    def close(self) -> None:
+        """End the session, whatever state it is in. Never raises, never waits."""
+        try:
+            self._raw.close()
+        except psycopg2.Error:
+            return
+
+    def _take_notices(self) -> None:
+        try:
+            self._raw.poll()
+        except psycopg2.Error as error:
+            self.close()
+            raise translate(error) from None
+
+    def _drive(self, deadline: float) -> None:
+        """Let libpq work until it is done, waiting at most until ``deadline`` (monotonic seconds)."""
+        raw, poll = self._raw, self._poll
+        while (state := raw.poll()) != psycopg2.extensions.POLL_OK:
+            event = select.POLLIN if state == psycopg2.extensions.POLL_READ else select.POLLOUT
+            fd = raw.fileno()
+            if fd != self._fd:
+                # While connecting, libpq may go from one socket to the next: several hosts, or IPv6 and IPv4.
+                poll = self._poll = select.poll()
+                self._fd = fd
+            poll.register(fd, event)
+            left = deadline - time.monotonic()
+            if left <= 0 or not poll.poll(left * 1000):
+                self.close()
+                raise errors.DatabaseUnavailable("The database did not answer in time.")
+
+
+def translate(error: psycopg2.Error) -> Exception:
+    """The leasequeue error for a driver error. The text is the server's first line: no statement, no parameter."""
+    text = (error.diag.message_primary or str(error)).strip()
+    trouble = classify(error.pgcode)
+    if trouble is Trouble.OTHER and isinstance(error, psycopg2.InterfaceError | psycopg2.OperationalError):
+        trouble = Trouble.CONNECTION
+    if trouble in PASSING:
+        unavailable = errors.DatabaseUnavailable(text)
+        unavailable.trouble = trouble
+        return unavailable
+    if trouble is Trouble.SCHEMA:
+        return errors.SchemaMissing(f"{text}. Has the queue's schema been migrated?")
+    if trouble is Trouble.ACCESS:
+        return errors.AccessDenied(text)
+    if trouble is Trouble.DATA:
+        detail = error.diag.message_detail
+        return errors.MessageRefused(f"{text} ({detail})" if detail else text)
+    return errors.QueueError(f"{text} (SQLSTATE {error.pgcode})")

@@ -1,0 +1,212 @@
+"""Writes how runs ended: the many that succeeded in groups, each other one in a statement of its own."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from threading import Event
+from typing import Any
+
+from . import errors
+from .connection import Connection
+from .lease import Dead, Done, HandBack, Lease, Retry
+from .loop import CALL_TIMEOUT, Loop
+from .queries import Queries
+
+#: Completed jobs in one statement at the most.
+GROUP_LIMIT = 1_000
+
+#: Seconds that a completed job waits for company, while there is some.
+GROUP_DELAY = 0.002
+
+#: Seconds to keep a result for which its actor did not say how long.
+DEFAULT_RESULT_TTL = 600.0
+
+
+class Finisher(Loop):
+    """The only writer of ends. A write that meets trouble is made again until the database answers.
+
+    Each statement names worker and claim: what it does not find any more belongs to somebody else, and is reported as a
+    lost lease, not written.
+    """
+
+    role = "finish"
+
+    def __init__(
+        self,
+        queries: Queries,
+        *,
+        url: str,
+        label: str,
+        keep_done: float,
+        settled: Callable[[Lease], None],
+        ring: Callable[[Connection, str], None],
+    ) -> None:
+        super().__init__(url, label)
+        self._queries = queries
+        self._keep_done = keep_done
+        self._settled = settled
+        self._ring = ring
+        self._waiting: deque[Lease] = deque()
+        self._batch: dict[Lease, None] = {}  # an ordered set
+        self._sent_before = False
+        self._wakeup = Event()
+
+    def submit(self, lease: Lease) -> None:
+        """Have a lease's outcome written soon. From any thread; returns at once."""
+        self._waiting.append(lease)
+        if not self._wakeup.is_set():
+            self._wakeup.set()
+
+    def wake(self) -> None:
+        self._wakeup.set()
+
+    @property
+    def pending(self) -> int:
+        """Outcomes that are not written yet."""
+        return len(self._waiting) + len(self._batch)
+
+    def round(self) -> None:
+        if not self._batch:
+            if not self._waiting:
+                self._wakeup.wait(1.0)
+            elif len(self._waiting) < GROUP_LIMIT // 4 and not self._stopping.is_set():
+                self._stopping.wait(GROUP_DELAY)
+            self._wakeup.clear()
+        self._flush()
+
+    def finish(self) -> None:
+        deadline = time.monotonic() + CALL_TIMEOUT
+        while self.pending and time.monotonic() < deadline:
+            try:
+                self._flush()
+            except errors.DatabaseUnavailable as error:
+                self._log.warning("waiting to write %d outcomes: %s", self.pending, error)
+                time.sleep(0.2)
+        if self.pending:
+            self._log.error("%d jobs ended but could not be written; they will be run again", self.pending)
+
+    def _flush(self) -> None:
+        """Write all that waits. What fails for want of a database stays in the batch for the next round."""
+        while len(self._batch) < GROUP_LIMIT and self._waiting:
+            self._batch[self._waiting.popleft()] = None
+        if not self._batch:
+            return
+        connection = self.connection()
+        done = [lease for lease in self._batch if isinstance(lease.outcome, Done)]
+        handed_back = [lease for lease in self._batch if isinstance(lease.outcome, HandBack)]
+        others = [lease for lease in self._batch if isinstance(lease.outcome, Retry | Dead)]
+        for group, write in ((done, self._write_done), (handed_back, self._write_hand_back)):
+            if group:
+                self._write(group, connection, write)
+        for lease in others:
+            self._write([lease], connection, self._write_one)
+        self._sent_before = False
+
+    def _write(
+        self, group: list[Lease], connection: Connection, write: Callable[[list[Lease], Connection], set[str]]
+    ) -> None:
+        try:
+            ours = write(group, connection)
+        except errors.DatabaseUnavailable:
+            self._sent_before = True
+            raise
+        except errors.QueueError as error:
+            if len(group) > 1:  # one bad outcome must not fail the others
+                for lease in group:
+                    self._write([lease], connection, write)
+                return
+            ours = self._write_without_the_offending_part(group[0], connection, error)
+        for lease in group:
+            del self._batch[lease]
+            if lease.message_id not in ours and not lease.lost:
+                lease.lost = True
+                if self._sent_before:
+                    # The answer to the first attempt was lost; it may well have been written then.
+                    self._log.info("outcome_unknown job_id=%s queue=%s", lease.message_id, lease.queue_name)
+                else:
+                    self._log.warning(
+                        "lease_lost job_id=%s queue=%s outcome=%s: another worker has the job, nothing was written",
+                        lease.message_id,
+                        lease.queue_name,
+                        type(lease.outcome).__name__,
+                    )
+            self._settled(lease)
+
+    def _write_done(self, group: list[Lease], connection: Connection) -> set[str]:
+        # A fixed order of rows: two workers that finish the same jobs do not wait for each other crosswise.
+        group = sorted(group, key=lambda lease: lease.message_id)
+        rows = connection.execute(
+            self._queries["finish_done"],
+            {
+                "worker_id": group[0].worker_id,
+                "message_ids": [lease.message_id for lease in group],
+                "claim_nos": [lease.claim_no for lease in group],
+                "results": [lease.result for lease in group],
+                "ttls": [lease.result_ttl for lease in group],
+                "keep": self._keep_done,
+            },
+            timeout=CALL_TIMEOUT,
+        )
+        return {row[0] for row in rows}
+
+    def _write_hand_back(self, group: list[Lease], connection: Connection) -> set[str]:
+        group = sorted(group, key=lambda lease: lease.message_id)
+        rows = connection.execute(
+            self._queries["hand_back"],
+            {
+                "worker_id": group[0].worker_id,
+                "message_ids": [lease.message_id for lease in group],
+                "claim_nos": [lease.claim_no for lease in group],
+            },
+            timeout=CALL_TIMEOUT,
+        )
+        for queue_name in {lease.queue_name for lease in group}:
+            self._ring(connection, queue_name)
+        return {row[0] for row in rows}
+
+    def _write_one(self, group: list[Lease], connection: Connection) -> set[str]:
+        (lease,) = group
+        statement, parameters = self._statement(lease, lease.outcome)
+        return {row[0] for row in connection.execute(statement, parameters, timeout=CALL_TIMEOUT)}
+
+    def _statement(self, lease: Lease, outcome: object) -> tuple[str, dict[str, Any]]:
+        fence = {"message_id": lease.message_id, "worker_id": lease.worker_id, "claim_no": lease.claim_no}
+        message = lease.message.encode().decode() if lease.message is not None else None
+        if isinstance(outcome, Retry):
+            name = "finish_again" if outcome.error is None else "finish_retry"
+            return self._queries[name], {
+                **fence,
+                "delay": outcome.delay,
+                "error": outcome.error,
+                "message": message,
+            }
+        if isinstance(outcome, Dead):
+            return self._queries["finish_dead"], {
+                **fence,
+                "reason": outcome.reason,
+                "error": outcome.error,
+                "errors": int(outcome.counts_as_error),
+                "result": lease.result,
+                "ttl": lease.result_ttl,
+            }
+        raise TypeError(f"expected a retry or a death, got: {outcome!r}")
+
+    def _write_without_the_offending_part(
+        self, lease: Lease, connection: Connection, error: errors.QueueError
+    ) -> set[str]:
+        """The database refuses this outcome as it is: write what matters, say what was left out."""
+        self._log.error(
+            "outcome_refused job_id=%s queue=%s outcome=%s: %s. It is written without its result and changed message",
+            lease.message_id,
+            lease.queue_name,
+            type(lease.outcome).__name__,
+            error,
+        )
+        lease.result = lease.result_ttl = lease.message = None
+        if isinstance(lease.outcome, Done):
+            return self._write_done([lease], connection)
+        if isinstance(lease.outcome, Retry | Dead):
+            return self._write_one([lease], connection)
+        raise error

@@ -1,0 +1,162 @@
+"""Keeps what this worker holds alive, takes over from workers that died, and removes what nobody will look up again."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from .connection import Connection
+from .lease import HandBack, Lease
+from .loop import CALL_TIMEOUT, Loop
+from .policy import MINUTE, Policy
+from .queries import Queries
+
+if TYPE_CHECKING:
+    from .session import WorkerSession
+
+#: Heartbeats that a worker whose session has ended may miss before it is judged dead: the time to come back.
+MISSED_BEFORE_JUDGED = 2
+
+#: Seconds between two looks for what is past its time, and rows removed by one statement.
+HOUSEKEEPING_EVERY = 1 * MINUTE
+HOUSEKEEPING_BITE = 1_000
+
+
+class Keeper(Loop):
+    """Heartbeat, rescue and housekeeping: one session, one round a heartbeat."""
+
+    role = "keep"
+
+    def __init__(self, session: WorkerSession, queries: Queries, *, url: str, policy: Policy) -> None:
+        super().__init__(url, session.label)
+        self._session = session
+        self._queries = queries
+        self._policy = policy
+        self._grace = MISSED_BEFORE_JUDGED * policy.heartbeat
+        self._in_touch_since: float | None = None
+        self._housekeeping_at = time.monotonic() + HOUSEKEEPING_EVERY
+        self._suspects: set[tuple[str, int]] = set()
+
+    def register(self) -> None:
+        """Announce this worker. Called before the first claim, on the thread that boots the worker.
+
+        Raises what a broken database raises: a worker that cannot register must not start.
+        """
+        connection = self.connection()
+        self._announce(connection)
+
+    def greet(self, connection: Connection) -> None:
+        self._in_touch_since = time.monotonic()
+
+    def round(self) -> None:
+        connection = self.connection()
+        self._beat(connection)
+        if not self._session.closing:
+            self._rescue(connection)
+            self._keep_house(connection)
+        self._stopping.wait(self._policy.heartbeat)
+
+    def finish(self) -> None:
+        connection = self.connection()
+        connection.execute(self._queries["deregister"], {"worker_id": self._session.worker_id}, timeout=CALL_TIMEOUT)
+
+    def _announce(self, connection: Connection) -> None:
+        connection.execute(
+            self._queries["register"],
+            {
+                "worker_id": self._session.worker_id,
+                "host": self._session.host,
+                "pid": self._session.pid,
+                "threads": self._session.threads,
+                "queues": self._session.queue_names(),
+            },
+            timeout=CALL_TIMEOUT,
+        )
+
+    # Heartbeat.
+
+    def _beat(self, connection: Connection) -> None:
+        newest = self._session.newest_claim  # before we ask: what is claimed meanwhile is not told here
+        held_before = self._session.leases()
+        ((alive, ids, claims),) = connection.execute(
+            self._queries["heartbeat"],
+            {
+                "worker_id": self._session.worker_id,
+                "queues": self._session.queue_names(),
+                "draining": self._session.closing,
+            },
+            timeout=CALL_TIMEOUT,
+        )
+        held = set(zip(ids, claims, strict=True))
+        for lease in held_before:
+            if (lease.message_id, lease.claim_no) not in held and lease.outcome is None and not lease.lost:
+                self._session.lose(lease)
+        if not alive:
+            self._log.error(
+                "this worker was presumed dead and its jobs were given to others; it goes on under a new name"
+            )
+            self._session.begin_again()
+            self._announce(connection)
+            self._suspects.clear()
+            return
+        self._return_phantoms(held, newest)
+
+    def _return_phantoms(self, held: set[tuple[str, int]], newest: int) -> None:
+        """Hand back jobs that the database counts as ours and that we never heard of: an answer was lost on its way."""
+        known = {(lease.message_id, lease.claim_no) for lease in self._session.leases()}
+        unknown = {key for key in held - known if key[1] < newest}
+        for message_id, claim_no in unknown & self._suspects:
+            self._log.warning("phantom_returned job_id=%s: it was claimed but its claim was never answered", message_id)
+            lease = Lease(message_id, "", self._session.worker_id, claim_no, outcome=HandBack())
+            self._session.settle_unknown(lease)
+        self._suspects = unknown - self._suspects
+
+    # Rescue.
+
+    def _rescue(self, connection: Connection) -> None:
+        """Take over from the dead. Who was out of touch itself judges nobody until the others had time to come back."""
+        if self._in_touch_since is None or time.monotonic() - self._in_touch_since < self._grace:
+            return
+        parameters = {"worker_id": self._session.worker_id, "lease": self._policy.lease, "grace": self._grace}
+        for (worker_id,) in connection.execute(self._queries["judge"], parameters, timeout=CALL_TIMEOUT):
+            self._log.warning("worker_presumed_dead worker=%s", worker_id)
+        dead = [row[0] for row in connection.execute(self._queries["dead_workers"], {}, timeout=CALL_TIMEOUT)]
+        if not dead:
+            return
+        rescued = connection.execute(
+            self._queries["rescue"],
+            {"dead": dead, "crash_limit": self._policy.crash_limit},
+            timeout=CALL_TIMEOUT,
+        )
+        for message_id, queue_name, state, crashes, worker_id in rescued:
+            self._log.warning(
+                "job_rescued job_id=%s queue=%s state=%s crashes=%s worker=%s",
+                message_id,
+                queue_name,
+                state,
+                crashes,
+                worker_id,
+            )
+        if rescued:
+            self._session.look_again()
+
+    # Housekeeping.
+
+    def _keep_house(self, connection: Connection) -> None:
+        if time.monotonic() < self._housekeeping_at:
+            return
+        queues = self._session.queue_names()
+        removed = len(
+            connection.execute(self._queries["purge_done"], {"limit": HOUSEKEEPING_BITE}, timeout=CALL_TIMEOUT)
+        )
+        if self._policy.keep_dead is not None:
+            parameters = {"queues": queues, "keep": self._policy.keep_dead, "limit": HOUSEKEEPING_BITE}
+            removed += len(connection.execute(self._queries["purge_dead"], parameters, timeout=CALL_TIMEOUT))
+        expired = connection.execute(
+            self._queries["expire"], {"queues": queues, "limit": HOUSEKEEPING_BITE}, timeout=CALL_TIMEOUT
+        )
+        for message_id, queue_name in expired:
+            self._log.warning("job_expired job_id=%s queue=%s", message_id, queue_name)
+        # A full bite: there is more, come back with the next heartbeat.
+        full = removed >= HOUSEKEEPING_BITE or len(expired) >= HOUSEKEEPING_BITE
+        self._housekeeping_at = time.monotonic() + (0.0 if full else HOUSEKEEPING_EVERY)

@@ -1,0 +1,136 @@
+"""The right of one run to write about its job, and what the run wants written when it ends."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dramatiq.broker import MessageProxy
+from dramatiq.message import Message
+
+#: Characters of an error text that are kept: its beginning says what, its end says where.
+ERROR_TEXT_LIMIT = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The run succeeded (or there was nothing to do)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Run again after ``delay`` seconds; ``error`` is None when the actor itself asked for another turn."""
+
+    delay: float
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Dead-letter the job. ``reason`` is one word for machines, ``error`` is for people."""
+
+    reason: str
+    error: str | None
+    counts_as_error: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HandBack:
+    """As if the job had never been claimed."""
+
+
+Outcome = Done | Retry | Dead | HandBack
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """One claim of one job. Written by the thread that runs the job, read by others.
+
+    Only the holder of ``(message_id, worker_id, claim_no)`` can finish the job: every finishing statement names all
+    three, so that a run which was presumed dead changes nothing.
+    """
+
+    message_id: str
+    queue_name: str
+    worker_id: str
+    claim_no: int
+    #: Runs of this job that ended in an error, and runs that ended with their worker, before this one.
+    errors: int = 0
+    crashes: int = 0
+    #: The job's time was over before it could start.
+    expired: bool = False
+    #: Set when the database said that the job is no longer ours. Long actors should look now and then.
+    lost: bool = False
+    #: Monotonic seconds; 0.0 until the run starts.
+    started_at: float = 0.0
+    #: The thread that runs the job, while it runs.
+    thread_id: int | None = None
+    outcome: Outcome | None = None
+    #: JSON text and seconds to keep it, for actors that store results.
+    result: str | None = None
+    result_ttl: float | None = None
+    #: The message to keep for the next run, when it was changed.
+    message: Message[Any] | None = None
+
+    @property
+    def attempt(self) -> int:
+        """Which run of the job this is, counted from 1."""
+        return self.errors + self.crashes + 1
+
+
+class LeasedMessage(MessageProxy):
+    """A claimed message on its way through dramatiq's worker."""
+
+    def __init__(self, message: Message[Any], lease: Lease) -> None:
+        super().__init__(message)  # type: ignore[no-untyped-call]
+        self.lease = lease
+
+
+_current: contextvars.ContextVar[Lease | None] = contextvars.ContextVar("leasequeue_current_lease", default=None)
+
+
+def current_lease() -> Lease | None:
+    """The lease under which the calling actor runs; None outside of an actor."""
+    return _current.get()
+
+
+def enter(lease: Lease) -> None:
+    """Make a lease the current one of this thread."""
+    _current.set(lease)
+
+
+def leave() -> None:
+    """There is no current lease in this thread any more."""
+    _current.set(None)
+
+
+@contextmanager
+def running_under(lease: Lease) -> Iterator[Lease]:
+    """Run a block as an actor would run under a lease: for code that calls actors outside of a worker."""
+    token = _current.set(lease)
+    try:
+        yield lease
+    finally:
+        _current.reset(token)
+
+
+def readable(text: str, limit: int = ERROR_TEXT_LIMIT) -> str:
+    """A text that Postgres stores: no NUL, no lone surrogate, at most ``limit`` characters (the middle is left out)."""
+    if len(text) > limit:
+        left_out = len(text) - limit
+        text = f"{text[: limit // 4]}\n[... {left_out} characters left out ...]\n{text[-(limit - limit // 4) :]}"
+    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def describe(exception: BaseException, traceback_text: str | None = None) -> str:
+    """One line that says what happened, then where. Works for exceptions whose ``str()`` itself fails."""
+    try:
+        text = str(exception)
+    except Exception as failure:  # noqa: BLE001  # whatever it is, the job's own error must be recorded
+        text = f"<its text cannot be had: {type(failure).__name__}>"
+    head = f"{type(exception).__name__}: {text}" if text else type(exception).__name__
+    head = readable(head, ERROR_TEXT_LIMIT // 4)
+    return f"{head}\n\n{readable(traceback_text)}" if traceback_text else head

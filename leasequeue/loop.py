@@ -1,0 +1,110 @@
+"""A thread that does one thing again and again, and cannot be stopped by its own failures."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from abc import ABC, abstractmethod
+
+from . import errors
+from .connection import Connection
+from .sqlstate import Trouble
+
+#: Seconds between attempts after a failure: the first, and the longest. Everybody must be back within one grace period.
+BACKOFF_FIRST = 0.1
+BACKOFF_LONGEST = 2.0
+
+#: Seconds that one call of a loop to the database may take.
+CALL_TIMEOUT = 10.0
+
+#: Seconds between two log lines about the same kind of failure.
+COMPLAIN_EVERY = 10.0
+
+
+class Loop(threading.Thread, ABC):
+    """Base of the background loops. A subclass says what one round is; this class keeps it going.
+
+    Each loop has its own session with the database, made when it is first needed and thrown away when it is broken:
+    one loop's trouble stops no other.
+    """
+
+    #: Shown as thread name and as ``application_name`` of the session.
+    role: str = "loop"
+
+    def __init__(self, url: str, label: str) -> None:
+        super().__init__(name=f"leasequeue {self.role}", daemon=True)
+        self._url = url
+        self._label = label
+        self._log = logging.getLogger(f"leasequeue.{self.role}")
+        self._connection: Connection | None = None
+        self._stopping = threading.Event()
+        self._failures = 0
+        self._complained_at = float("-inf")
+        #: Monotonic seconds of the last round that ended well.
+        self.last_good = time.monotonic()
+
+    @abstractmethod
+    def round(self) -> None:
+        """One round: do what is to be done, wait until there may be more. Any exception is survived."""
+
+    def finish(self) -> None:
+        """What remains to be done when the loop is asked to stop; it still has its session."""
+
+    def greet(self, connection: Connection) -> None:
+        """Called with every new session."""
+
+    def wake(self) -> None:
+        """End the present wait; called from any thread."""
+
+    def stop(self) -> None:
+        """Ask the loop to end; join() it to see it ended. Idempotent, from any thread."""
+        self._stopping.set()
+        self.wake()
+
+    def connection(self) -> Connection:
+        """This loop's session, made anew when the last one broke."""
+        if self._connection is None or self._connection.closed:
+            self._connection = None
+            connection = Connection(self._url, f"leasequeue {self.role} {self._label}")
+            try:
+                self.greet(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            self._guarded(self.round)
+        self._guarded(self.finish)
+        if self._connection is not None:
+            self._connection.close()
+
+    def _guarded(self, work: object) -> None:
+        try:
+            work()  # type: ignore[operator]  # a bound method
+        except Exception as error:  # noqa: BLE001  # a loop must outlive whatever goes wrong in a round
+            self._survive(error)
+        else:
+            if self._failures:
+                self._log.info("recovered after %d failures", self._failures)
+            self._failures = 0
+            self.last_good = time.monotonic()
+
+    def _survive(self, error: Exception) -> None:
+        self._failures += 1
+        now = time.monotonic()
+        if now - self._complained_at >= COMPLAIN_EVERY:
+            self._complained_at = now
+            expected = isinstance(error, errors.DatabaseUnavailable | errors.QueueError)
+            self._log.warning("%s failed, trying on: %s", self.role, error, exc_info=not expected)
+        slow = isinstance(error, errors.DatabaseUnavailable) and error.trouble in (
+            Trouble.DISK_FULL,
+            Trouble.OVERLOAD,
+        )
+        longest = BACKOFF_LONGEST * 5 if slow else BACKOFF_LONGEST
+        pause = min(BACKOFF_FIRST * 2 ** min(self._failures, 10), longest)
+        self._stopping.wait(random.uniform(pause / 2, pause))

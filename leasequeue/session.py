@@ -1,0 +1,214 @@
+"""What one worker process is to the queue: an identity, the leases it holds, and the loops that serve them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from dramatiq.common import iter_queue
+from dramatiq.middleware import Shutdown, raise_thread_exception
+from dramatiq.worker import Worker
+
+from .claimer import Claimer
+from .connection import Connection
+from .finisher import Finisher
+from .keeper import Keeper
+from .lease import Done, HandBack, Lease, LeasedMessage
+from .policy import Policy
+from .queries import Queries
+from .slots import Slots
+
+#: Seconds that the end of a session may take beyond the drain: the last outcomes are written in it.
+CLOSE_TIMEOUT = 15.0
+
+
+class WorkerSession:
+    """Opened when a worker boots (or when somebody consumes without one), closed when it has shut down.
+
+    Three sessions with the database whatever the number of queues and threads: one claims and listens, one writes
+    outcomes, one keeps the heartbeat.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        queries: Queries,
+        policy: Policy,
+        threads: int,
+        slots: Slots,
+        channel_of: Callable[[str], str],
+        ring: Callable[[Connection, str], None],
+    ) -> None:
+        self.worker_id = str(uuid.uuid4())
+        self.label = self.worker_id[:8]
+        self.host = socket.gethostname()
+        self.pid = os.getpid()
+        self.threads = threads
+        self.closing = False
+        self._log = logging.getLogger("leasequeue.session")
+        self._policy = policy
+        self._worker: Worker | None = None
+        self._lock = threading.Lock()
+        self._leases: dict[tuple[str, int], Lease] = {}
+        self._buffers: dict[str, SimpleQueue[LeasedMessage | None]] = {}
+        self._drain_timer: threading.Timer | None = None
+        self._finisher = Finisher(
+            queries, url=url, label=self.label, keep_done=policy.keep_done, settled=self._settled, ring=ring
+        )
+        self._keeper = Keeper(self, queries, url=url, policy=policy)
+        self._claimer = Claimer(
+            self, queries, url=url, channel_of=channel_of, poll_interval=policy.poll_interval, slots=slots
+        )
+
+    def open(self) -> None:
+        """Register with the database and start the loops. Raises when the database is away or has no such schema."""
+        self._keeper.register()
+        for loop in (self._finisher, self._keeper, self._claimer):
+            loop.start()
+
+    # What dramatiq's threads ask.
+
+    def attach(self, worker: Worker) -> None:
+        """Tell the session whose threads it serves."""
+        self._worker = worker
+
+    def listen_to(self, queue_name: str) -> SimpleQueue[LeasedMessage | None]:
+        """The buffer in which claimed jobs of a queue arrive; from now on the queue is claimed from."""
+        with self._lock:
+            buffer = self._buffers.setdefault(queue_name, SimpleQueue())
+        self._claimer.wake()
+        return buffer
+
+    def start(self, lease: Lease) -> None:
+        """The calling thread is about to run the job."""
+        lease.thread_id = threading.get_ident()
+        lease.started_at = time.monotonic()
+
+    def settle(self, lease: Lease) -> None:
+        """The run is over and ``lease.outcome`` says how: have it written."""
+        lease.thread_id = None
+        seconds = time.monotonic() - lease.started_at if lease.started_at else None
+        if lease.outcome is None:
+            lease.outcome = Done()
+        self._finisher.submit(lease)
+        self._claimer.released(seconds)
+
+    def settle_unknown(self, lease: Lease) -> None:
+        """Have an outcome written for a claim that this process never saw."""
+        self._finisher.submit(lease)
+
+    # What the loops ask.
+
+    def queue_names(self) -> list[str]:
+        """The queues that this process consumes."""
+        with self._lock:
+            return list(self._buffers)
+
+    def deliver(self, message: LeasedMessage) -> None:
+        """Put a claimed job on its way to a thread."""
+        lease = message.lease
+        with self._lock:
+            self._leases[lease.message_id, lease.claim_no] = lease
+            buffer = self._buffers[lease.queue_name]
+        buffer.put(message)
+        if self.closing:
+            self._hand_back_unstarted()  # it was claimed while we were closing
+
+    def leases(self) -> list[Lease]:
+        """What this process believes it holds, finished but unwritten ones included."""
+        with self._lock:
+            return list(self._leases.values())
+
+    @property
+    def newest_claim(self) -> int:
+        """The number of the claim that was sent last."""
+        return self._claimer.newest_claim
+
+    def lose(self, lease: Lease) -> None:
+        """The database says that a lease is no longer ours: tell the actor, which may look or not."""
+        lease.lost = True
+        self._log.warning(
+            "lease_lost job_id=%s queue=%s: another worker has the job", lease.message_id, lease.queue_name
+        )
+
+    def begin_again(self) -> None:
+        """This worker was judged dead. Take a new name, so that nothing of before is mistaken for what comes."""
+        for lease in self.leases():
+            lease.lost = True
+        self.worker_id = str(uuid.uuid4())
+
+    def look_again(self) -> None:
+        """There may be work that no notification told of."""
+        self._claimer.wake()
+
+    def _settled(self, lease: Lease) -> None:
+        with self._lock:
+            self._leases.pop((lease.message_id, lease.claim_no), None)
+
+    # The end.
+
+    def begin_drain(self) -> None:
+        """No more claims; what was not started goes back at once; what runs gets the drain time. Idempotent."""
+        if self.closing:
+            return
+        self.closing = True
+        self._claimer.stop()
+        self._hand_back_unstarted()
+        with self._lock:
+            buffers = list(self._buffers.values())
+        for buffer in buffers:
+            buffer.put(None)  # its consumer may be waiting for a job that will not come
+        self._drain_timer = threading.Timer(self._policy.drain, self._interrupt)
+        self._drain_timer.daemon = True
+        self._drain_timer.start()
+
+    def close(self) -> None:
+        """Write what is left to write and leave. Idempotent; takes at most :data:`CLOSE_TIMEOUT` seconds."""
+        self.begin_drain()
+        if self._drain_timer is not None:
+            self._drain_timer.cancel()
+        deadline = time.monotonic() + CLOSE_TIMEOUT
+        for loop in (self._claimer, self._finisher, self._keeper):
+            if loop.ident is not None:
+                loop.stop()
+                loop.join(max(0.0, deadline - time.monotonic()))
+
+    def _hand_back_unstarted(self) -> None:
+        waiting: list[LeasedMessage] = []
+        with self._lock:
+            buffers = list(self._buffers.values())
+        for buffer in buffers:
+            while True:
+                try:
+                    message = buffer.get_nowait()
+                except Empty:
+                    break
+                if message is not None:
+                    waiting.append(message)
+        if self._worker is not None:
+            for _, message in iter_queue(self._worker.work_queue):
+                self._worker.work_queue.task_done()
+                waiting.append(message)
+        for message in waiting:
+            self.hand_back(message.lease)
+
+    def hand_back(self, lease: Lease) -> None:
+        """Return a job that was not run, as if it had never been claimed."""
+        lease.outcome = HandBack()
+        self.settle(lease)
+
+    def _interrupt(self) -> None:
+        """The drain time is over: stop what still runs; its jobs are handed back."""
+        for lease in self.leases():
+            if lease.thread_id is not None and lease.outcome is None:
+                self._log.warning(
+                    "job_interrupted job_id=%s queue=%s: drain time over", lease.message_id, lease.queue_name
+                )
+                raise_thread_exception(lease.thread_id, Shutdown)

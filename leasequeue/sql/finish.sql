@@ -1,0 +1,54 @@
+-- name: finish_done
+-- I7: the job leaves the hot table and its result appears, in one statement. Losing this commit in a server crash means
+-- a second run, which at-least-once allows: it does not wait for the disk. Returns the ids that were still ours (I6).
+SET LOCAL synchronous_commit TO off;
+WITH finished AS (
+  DELETE FROM {schema}.queue AS q
+   USING unnest(%(message_ids)s::uuid[], %(claim_nos)s::bigint[], %(results)s::jsonb[], %(ttls)s::float8[])
+         AS f (message_id, claim_no, result, ttl)
+   WHERE q.message_id = f.message_id AND q.worker_id = %(worker_id)s AND q.claim_no = f.claim_no
+  RETURNING q.message_id, q.queue_name, q.message, f.result, f.ttl, q.enqueued_at, q.mtime, q.starts, q.errors, q.crashes
+)
+INSERT INTO {schema}.done AS d
+  (message_id, queue_name, message, result, result_ttl, enqueued_at, started_at, finished_at, starts, errors, crashes, keep_until)
+SELECT message_id, queue_name, message, result, now() + ttl * interval '1 second', enqueued_at, mtime, now(),
+       starts, errors, crashes, now() + greatest(%(keep)s, ttl) * interval '1 second'
+  FROM finished
+ON CONFLICT (message_id) DO UPDATE SET
+  queue_name = EXCLUDED.queue_name, message = EXCLUDED.message, result = EXCLUDED.result, result_ttl = EXCLUDED.result_ttl,
+  enqueued_at = EXCLUDED.enqueued_at, started_at = EXCLUDED.started_at, finished_at = EXCLUDED.finished_at,
+  starts = EXCLUDED.starts, errors = EXCLUDED.errors, crashes = EXCLUDED.crashes, keep_until = EXCLUDED.keep_until
+RETURNING d.message_id::text
+
+-- name: finish_retry
+-- I7: the error and the next run are written together; there is no moment between an ack and a retry.
+UPDATE {schema}.queue
+   SET state = 'queued', mtime = now(), available_at = now() + %(delay)s * interval '1 second', errors = errors + 1,
+       error = %(error)s, message = coalesce(%(message)s, message), worker_id = NULL, claim_no = NULL
+ WHERE message_id = %(message_id)s AND worker_id = %(worker_id)s AND claim_no = %(claim_no)s
+RETURNING message_id::text
+
+-- name: finish_again
+-- The actor sent its own message again: a new turn, not an error.
+UPDATE {schema}.queue
+   SET state = 'queued', mtime = now(), available_at = now() + %(delay)s * interval '1 second',
+       message = coalesce(%(message)s, message), worker_id = NULL, claim_no = NULL
+ WHERE message_id = %(message_id)s AND worker_id = %(worker_id)s AND claim_no = %(claim_no)s
+RETURNING message_id::text
+
+-- name: finish_dead
+-- I1: dead with a reason, never gone. The row keeps its message for whoever sends it again.
+UPDATE {schema}.queue
+   SET state = 'rejected', mtime = now(), reason = %(reason)s, error = coalesce(%(error)s, error),
+       errors = errors + %(errors)s, result = %(result)s, result_ttl = now() + %(ttl)s * interval '1 second',
+       worker_id = NULL, claim_no = NULL
+ WHERE message_id = %(message_id)s AND worker_id = %(worker_id)s AND claim_no = %(claim_no)s
+RETURNING message_id::text
+
+-- name: hand_back
+-- I3: a drain costs nothing. The job is again where it was, due at once, with its start returned.
+UPDATE {schema}.queue AS q
+   SET state = 'queued', mtime = now(), starts = q.starts - 1, worker_id = NULL, claim_no = NULL
+  FROM unnest(%(message_ids)s::uuid[], %(claim_nos)s::bigint[]) AS f (message_id, claim_no)
+ WHERE q.message_id = f.message_id AND q.worker_id = %(worker_id)s AND q.claim_no = f.claim_no
+RETURNING q.message_id::text

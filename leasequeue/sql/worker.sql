@@ -1,0 +1,57 @@
+-- name: register
+-- I4: a claim is only as good as the heartbeat of its worker; this row is that heartbeat.
+INSERT INTO {schema}.worker (worker_id, host, pid, threads, queues, backend_pid, backend_start)
+SELECT %(worker_id)s, %(host)s, %(pid)s, %(threads)s, %(queues)s, a.pid, a.backend_start
+  FROM (SELECT pg_backend_pid()) AS me (pid) LEFT JOIN pg_stat_activity AS a ON a.pid = me.pid
+ON CONFLICT (worker_id) DO NOTHING
+
+-- name: heartbeat
+-- I2, I4: says that this worker lives, and asks what the database believes it holds. Not beaten: it was judged dead.
+WITH beat AS (
+  UPDATE {schema}.worker AS w
+     SET heartbeat_at = now(), queues = %(queues)s, draining = %(draining)s,
+         backend_pid = a.pid, backend_start = a.backend_start
+    FROM (SELECT pg_backend_pid()) AS me (pid) LEFT JOIN pg_stat_activity AS a ON a.pid = me.pid
+   WHERE w.worker_id = %(worker_id)s AND w.dead_at IS NULL
+  RETURNING 1
+)
+SELECT EXISTS (SELECT FROM beat),
+       ARRAY(SELECT q.message_id::text FROM {schema}.queue AS q
+              WHERE q.state = 'consumed' AND q.worker_id = %(worker_id)s ORDER BY q.message_id),
+       ARRAY(SELECT q.claim_no FROM {schema}.queue AS q
+              WHERE q.state = 'consumed' AND q.worker_id = %(worker_id)s ORDER BY q.message_id)
+
+-- name: deregister
+DELETE FROM {schema}.worker WHERE worker_id = %(worker_id)s
+
+-- name: judge
+-- I4, I5: silent for a lease, or its session has ended and it did not come back for %(grace)s seconds. A server that has
+-- just started judges nobody: everyone was cut off. The row stays marked for a while, so that a claim that was on its
+-- way at this moment is found by the next rescue.
+WITH forgotten AS (
+  DELETE FROM {schema}.worker WHERE dead_at < now() - interval '2 minutes'
+)
+UPDATE {schema}.worker AS w
+   SET dead_at = now()
+ WHERE w.dead_at IS NULL AND w.worker_id <> %(worker_id)s
+   AND pg_postmaster_start_time() < now() - %(grace)s * interval '1 second'
+   AND (w.heartbeat_at < now() - %(lease)s * interval '1 second'
+        OR w.heartbeat_at < now() - %(grace)s * interval '1 second'
+           AND w.backend_start IS NOT NULL
+           AND NOT EXISTS (SELECT FROM pg_stat_activity AS a
+                            WHERE a.pid = w.backend_pid AND a.backend_start = w.backend_start))
+RETURNING w.worker_id::text
+
+-- name: dead_workers
+SELECT worker_id::text FROM {schema}.worker WHERE dead_at IS NOT NULL
+
+-- name: rescue
+-- I1, I3: what a dead worker ran is due again at once, or dead when it was there at too many deaths.
+UPDATE {schema}.queue AS q
+   SET state = CASE WHEN q.crashes + 1 < %(crash_limit)s THEN 'queued' ELSE 'rejected' END::{schema}.state,
+       reason = CASE WHEN q.crashes + 1 < %(crash_limit)s THEN NULL ELSE 'crashed' END,
+       error = format('crashed %%s times: its worker (pid %%s on %%s) died or stopped answering', q.crashes + 1, w.pid, w.host),
+       mtime = now(), crashes = q.crashes + 1, worker_id = NULL, claim_no = NULL
+  FROM {schema}.worker AS w
+ WHERE q.state = 'consumed' AND q.worker_id = w.worker_id AND w.worker_id = ANY (%(dead)s::uuid[])
+RETURNING q.message_id::text, q.queue_name, q.state::text, q.crashes, w.worker_id::text

@@ -1,0 +1,66 @@
+"""A broker on a fresh database, and workers in this process that are stopped whatever the test does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import psycopg2
+import pytest
+from dramatiq import Worker
+
+from leasequeue import LeaseBroker, Policy
+
+#: As in production, but an idle worker looks more often: no test waits for a poll.
+POLICY = Policy(poll_interval=0.05)
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def make_broker(database: str) -> Iterator[Callable[..., LeaseBroker]]:
+    """Makes brokers on this test's database; they are closed behind it."""
+    with ExitStack() as opened:
+
+        def make(**options: Any) -> LeaseBroker:
+            options.setdefault("policy", POLICY)
+            broker = LeaseBroker(url=options.pop("url", database), **options)
+            opened.callback(broker.close)
+            return broker
+
+        yield make
+
+
+@pytest.fixture
+def broker(make_broker: Callable[..., LeaseBroker]) -> LeaseBroker:
+    return make_broker()
+
+
+@pytest.fixture
+def start_worker() -> Iterator[Callable[..., Worker]]:
+    """Starts workers in this process."""
+    with ExitStack() as running:
+
+        def start(broker: LeaseBroker, threads: int = 2) -> Worker:
+            worker = Worker(broker, worker_timeout=50, worker_threads=threads)
+            worker.start()
+            running.callback(worker.stop)
+            return worker
+
+        yield start
+
+
+@pytest.fixture
+def sql(database: str) -> Iterator[Sql]:
+    """Asks and changes the test's database behind the broker's back: ``sql("SELECT ...", value, ...)``."""
+    connection = psycopg2.connect(database)
+    connection.autocommit = True
+
+    def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    yield run
+    connection.close()

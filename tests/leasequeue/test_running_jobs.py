@@ -1,0 +1,361 @@
+"""What the API developer sees: a job that was sent is run, and its end is in the tables."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+import dramatiq
+import pytest
+from dramatiq.errors import QueueJoinTimeout, QueueNotFound
+from dramatiq.message import Message
+from dramatiq.results import ResultFailure, ResultMissing
+from waiting import wait_until
+
+from leasequeue import JobDied, LeaseBroker, MessageRefused, PermanentError, Policy, SchemaMissing, current_lease
+
+from .conftest import POLICY, Sql
+
+StartWorker = Callable[..., dramatiq.Worker]
+
+
+def test_a_job_that_was_sent_before_any_worker_ran_is_run_and_leaves_the_hot_table(
+    broker: LeaseBroker, start_worker: StartWorker, sql: Sql
+) -> None:
+    ran: list[tuple[int, str]] = []
+
+    @dramatiq.actor(broker=broker)
+    def remember(number: int, text: str) -> None:
+        ran.append((number, text))
+
+    message = remember.send(1, text="käse \u2028 \U0001f9c0")
+    assert sql("SELECT state::text FROM dramatiq.queue") == [("queued",)]
+
+    start_worker(broker)
+    broker.join("default", timeout=10_000)
+
+    assert ran == [(1, "käse \u2028 \U0001f9c0")]
+    assert sql("SELECT count(*) FROM dramatiq.queue") == [(0,)]
+    assert sql("SELECT message_id::text, starts, errors FROM dramatiq.done") == [(message.message_id, 1, 0)]
+
+
+def test_many_jobs_of_many_queues_are_all_run_once(broker: LeaseBroker, start_worker: StartWorker) -> None:
+    ran: list[int] = []
+    actors = [
+        dramatiq.actor(ran.append, broker=broker, actor_name=f"remember_{n}", queue_name=f"queue-{n}") for n in range(10)
+    ]
+    for number in range(500):
+        actors[number % 10].send(number)
+
+    start_worker(broker, threads=4)
+    for actor in actors:
+        broker.join(actor.queue_name, timeout=20_000)
+
+    assert sorted(ran) == list(range(500))
+
+
+def test_a_delayed_job_is_a_row_and_runs_when_the_database_says_so(
+    broker: LeaseBroker, start_worker: StartWorker, sql: Sql
+) -> None:
+    ran = threading.Event()
+
+    @dramatiq.actor(broker=broker)
+    def ring() -> None:
+        ran.set()
+
+    @dramatiq.actor(broker=broker)
+    def pass_by() -> None:
+        pass
+
+    ring.send_with_options(delay=3_600_000)
+    start_worker(broker)
+    pass_by.send()
+    wait_until(lambda: sql("SELECT count(*) FROM dramatiq.done") == [(1,)], 10, "the job without a delay was not run")
+
+    assert sql("SELECT queue_name, state::text, extract(epoch FROM available_at - mtime)::int FROM dramatiq.queue") == [
+        ("default", "queued", 3600)
+    ]
+    assert not ran.is_set()
+    sql("UPDATE dramatiq.queue SET available_at = now()")
+    assert ran.wait(10)
+
+
+def test_results_are_part_of_the_job_and_may_be_large(broker: LeaseBroker, start_worker: StartWorker) -> None:
+    @dramatiq.actor(broker=broker, store_results=True)
+    def repeat(text: str, times: int) -> dict[str, str]:
+        return {"text": text * times}
+
+    small, large = repeat.send("a", 3), repeat.send("é", 5_000_000)
+    with pytest.raises(ResultMissing):
+        small.get_result(backend=broker.get_results_backend())
+
+    start_worker(broker)
+    assert small.get_result(backend=broker.backend, block=True, timeout=10_000) == {"text": "aaa"}
+    assert large.get_result(backend=broker.backend, block=True, timeout=10_000) == {"text": "é" * 5_000_000}
+
+
+def test_a_result_that_jsonb_refuses_does_not_cost_the_job(
+    broker: LeaseBroker, start_worker: StartWorker, sql: Sql
+) -> None:
+    @dramatiq.actor(broker=broker, store_results=True)
+    def answer(text: str) -> str:
+        return text * 1 if text == "good" else "a\x00b"
+
+    good, bad = answer.send("good"), answer.send("bad")
+    start_worker(broker)
+    broker.join("default", timeout=10_000)
+
+    assert good.get_result(backend=broker.backend) == "good"
+    with pytest.raises(ResultMissing):
+        bad.get_result(backend=broker.backend)
+    assert sql("SELECT count(*) FROM dramatiq.done") == [(2,)]
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_each_retry_is_due_exactly_when_the_policy_says(
+    failures: int, broker: LeaseBroker, start_worker: StartWorker, sql: Sql
+) -> None:
+    @dramatiq.actor(broker=broker)
+    def fail() -> None:
+        raise RuntimeError(f"attempt {current_lease().attempt}")  # type: ignore[union-attr]  # it is running
+
+    fail.send()
+    start_worker(broker)
+    for failed in range(1, failures + 1):
+        wait_until(lambda n=failed: sql("SELECT errors FROM dramatiq.queue") == [(n,)], 10, f"no failure {failed}")  # type: ignore[misc]
+        pause = sql("SELECT state::text, extract(epoch FROM available_at - mtime)::float8 FROM dramatiq.queue")
+        assert pause == [("queued", {1: 60.0, 2: 120.0, 3: 180.0}[failed])]
+        if failed < failures:
+            sql("UPDATE dramatiq.queue SET available_at = now()")
+    ((error,),) = sql("SELECT error FROM dramatiq.queue")
+    assert error.startswith(f"RuntimeError: attempt {failures}\n")
+    assert "Traceback" in error
+
+
+def test_after_the_fourth_failure_the_job_is_dead_with_reason_and_error(
+    broker: LeaseBroker, start_worker: StartWorker, sql: Sql
+) -> None:
+    runs: list[int] = []
+
+    @dramatiq.actor(broker=broker, min_backoff=1, max_backoff=1)
+    def fail() -> None:
+        runs.append(1)
+        raise RuntimeError("no")
+
+    message = fail.send()
+    start_worker(broker)
+    broker.join("default", timeout=10_000)
+
+    assert len(runs) == 4
+    ((message_id, state, reason, errors, error),) = sql(
+        "SELECT message_id::text, state::text, reason, errors, error FROM dramatiq.queue"
+    )
+    assert (message_id, state, reason, errors) == (message.message_id, "rejected", "retries_exhausted", 4)
+    assert error.startswith("RuntimeError: no\n")
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("not even this")
+
+
+@pytest.mark.parametrize(
+    ("error", "beginning"),
+    [
+        (RuntimeError("nul \x00 inside"), "RuntimeError: nul \\x00 inside"),
+        (RuntimeError("half \ud800 a pair"), "RuntimeError: half \\ud800 a pair"),
+        (Unprintable(), "Unprintable: <its text cannot be had: ValueError>"),
+        (RuntimeError("x" * 5_000_000), "RuntimeError: xxx"),
+    ],
+    ids=["nul", "lone surrogate", "str() raises", "5 MB"],
+)
+def test_no_error_text_is_a_reason_to_lose_the_job(
+    error: Exception, beginning: str, broker: LeaseBroker, start_worker: StartWorker, sql: Sql
+) -> None:
+    runs: list[int] = []
+
+    @dramatiq.actor(broker=broker, min_backoff=1, max_backoff=1)
+    def fail() -> None:
+        runs.append(1)
+        raise error
+
+    fail.send()
+    start_worker(broker)
+    broker.join("default", timeout=10_000)
+
+    assert len(runs) == 4
+    ((reason, text),) = sql("SELECT reason, error FROM dramatiq.queue")
+    assert reason == "retries_exhausted"
+    assert text.startswith(beginning)
+    assert len(text) < 30_000
+
+
+def test_a_permanent_error_is_dead_at_once(broker: LeaseBroker, start_worker: StartWorker, sql: Sql) -> None:
+    @dramatiq.actor(broker=broker)
+    def refuse() -> None:
+        raise PermanentError("no such repository")
+
+    @dramatiq.actor(broker=broker, throws=LookupError)
+    def throw() -> None:
+        raise LookupError("expected")
+
+    refuse.send()
+    throw.send()
+    start_worker(broker)
+    broker.join("default", timeout=10_000)
+
+    rows = sql("SELECT reason, errors, split_part(error, E'\n', 1) FROM dramatiq.queue ORDER BY 3")
+    assert rows == [
+        ("permanent", 1, "LookupError: expected"),
+        ("permanent", 1, "PermanentError: no such repository"),
+    ]
+
+
+def test_a_dead_job_raises_its_exception_where_its_result_is_asked_for(
+    broker: LeaseBroker, start_worker: StartWorker
+) -> None:
+    @dramatiq.actor(broker=broker, store_results=True, max_retries=0)
+    def fail() -> None:
+        raise RuntimeError("bad \x00 luck")
+
+    message = fail.send()
+    start_worker(broker)
+    with pytest.raises(ResultFailure, match="actor raised RuntimeError: bad"):
+        message.get_result(backend=broker.backend, block=True, timeout=10_000)
+
+
+def test_a_job_whose_time_is_over_is_dead_and_not_started(
+    broker: LeaseBroker, start_worker: StartWorker, sql: Sql
+) -> None:
+    ran: list[int] = []
+
+    @dramatiq.actor(broker=broker)
+    def late() -> None:
+        ran.append(1)
+
+    late.send()
+    assert sql("SELECT extract(epoch FROM expires_at - enqueued_at)::int FROM dramatiq.queue") == [(24 * 3600,)]
+    sql("UPDATE dramatiq.queue SET expires_at = now()")
+    start_worker(broker)
+    broker.join("default", timeout=10_000)
+
+    assert ran == []
+    assert sql("SELECT state::text, reason, errors FROM dramatiq.queue") == [("rejected", "expired", 0)]
+
+
+def test_one_malformed_row_is_dead_and_its_neighbours_run(
+    broker: LeaseBroker, start_worker: StartWorker, sql: Sql
+) -> None:
+    ran: list[int] = []
+    remember = dramatiq.actor(ran.append, broker=broker, actor_name="remember")
+    for number in range(6):
+        remember.send(number)
+    for message in ("null", "[1, 2]", '{"actor_name": "remember"}', '"text"'):
+        sql("INSERT INTO dramatiq.queue (message_id, state, message) VALUES (%s, 'queued', %s)", str(uuid4()), message)
+    sql("INSERT INTO dramatiq.queue (message_id, state, message) VALUES (%s, 'queued', NULL)", str(uuid4()))
+    broker.enqueue(Message(queue_name="default", actor_name="nobody", args=(), kwargs={}, options={}))
+
+    start_worker(broker)
+    broker.join("default", timeout=10_000)
+
+    assert sorted(ran) == list(range(6))
+    assert sql("SELECT reason, count(*) FROM dramatiq.queue WHERE state = 'rejected' GROUP BY 1 ORDER BY 1") == [
+        ("unknown_actor", 1),
+        ("unreadable", 5),
+    ]
+
+
+def test_an_actor_that_sends_its_own_message_again_is_run_again_without_an_error(
+    broker: LeaseBroker, start_worker: StartWorker, sql: Sql
+) -> None:
+    turns: list[int] = []
+
+    @dramatiq.actor(broker=broker)
+    def again() -> None:
+        turns.append(1)
+        running = current_lease()
+        assert running is not None
+        if len(turns) < 3:
+            broker.enqueue(Message("default", "again", (), {}, {}, message_id=running.message_id))
+
+    again.send()
+    start_worker(broker)
+    broker.join("default", timeout=10_000)
+    wait_until(lambda: sql("SELECT starts, errors FROM dramatiq.done") == [(3, 0)], 10, "not done after three turns")
+    assert len(turns) == 3
+
+
+@pytest.mark.parametrize("argument", ["a\x00b", "\ud800", float("nan")], ids=["nul", "lone surrogate", "nan"])
+def test_a_message_that_postgres_cannot_store_fails_at_once(argument: object, broker: LeaseBroker) -> None:
+    @dramatiq.actor(broker=broker)
+    def take(value: object) -> None:
+        pass
+
+    started = time.monotonic()
+    with pytest.raises(MessageRefused):
+        take.send(argument)
+    assert time.monotonic() - started < POLICY.enqueue_timeout / 2
+
+
+def test_a_send_without_a_schema_makes_it_or_says_so(
+    empty_database: str, make_broker: Callable[..., LeaseBroker]
+) -> None:
+    strict = make_broker(url=empty_database, auto_migrate=False)
+    with pytest.raises(SchemaMissing, match="migrated"):
+        strict.enqueue(Message("default", "anything", (), {}, {}))
+
+    helpful = make_broker(url=empty_database)
+    helpful.enqueue(Message("default", "anything", (), {}, {}))
+    assert helpful.ask("unfinished", {"queue_name": "default"}) == [(True,)]
+
+
+def test_flush_drops_what_waits_and_leaves_the_dead(broker: LeaseBroker, sql: Sql) -> None:
+    broker.declare_queue("one")
+    broker.declare_queue("two")
+    for queue in ("one", "one", "two"):
+        broker.enqueue(Message(queue, "anything", (), {}, {}))
+    sql("UPDATE dramatiq.queue SET state = 'rejected', reason = 'permanent' WHERE queue_name = 'two'")
+
+    broker.flush("one")
+    assert sql("SELECT queue_name, state::text FROM dramatiq.queue") == [("two", "rejected")]
+    broker.enqueue(Message("two", "anything", (), {}, {}))
+    broker.flush_all()
+    assert sql("SELECT queue_name, state::text FROM dramatiq.queue") == [("two", "rejected")]
+    with pytest.raises(QueueNotFound):
+        broker.flush("three")
+
+
+def test_join_says_when_its_time_is_over_and_when_a_job_died(broker: LeaseBroker, start_worker: StartWorker) -> None:
+    @dramatiq.actor(broker=broker, max_retries=0)
+    def fail() -> None:
+        raise RuntimeError("told by join")
+
+    fail.send()
+    with pytest.raises(QueueJoinTimeout):
+        broker.join("default", timeout=100)
+    start_worker(broker)
+    with pytest.raises(JobDied, match="told by join"):
+        broker.join("default", fail_fast=True, timeout=10_000)
+
+
+def test_pipelines_and_groups_hand_results_on(
+    make_broker: Callable[..., LeaseBroker], start_worker: StartWorker
+) -> None:
+    broker = make_broker()
+
+    @dramatiq.actor(broker=broker, store_results=True)
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    start_worker(broker)
+    pipe = dramatiq.pipeline([add.message(1, 2), add.message(10), add.message(100)], broker=broker).run()
+    assert pipe.get_result(block=True, timeout=10_000) == 113
+    group = dramatiq.group([add.message(n, n) for n in range(20)], broker=broker).run()
+    assert list(group.get_results(block=True, timeout=10_000)) == [2 * n for n in range(20)]
+
+
+def test_a_policy_that_contradicts_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected lease to be more than two heartbeats"):
+        Policy(lease=5, heartbeat=3)
