@@ -18,7 +18,7 @@ from .errors import (
     SchemaMismatch,
     SchemaMissing,
 )
-from .lease import Lease, current_lease
+from .lease import Death, Lease, current_lease
 from .middleware import LeaseTracking, Retries
 from .policy import Policy
 from .slots import MachineSlots, Slots
@@ -26,6 +26,7 @@ from .slots import MachineSlots, Slots
 __all__ = [
     "AccessDenied",
     "DatabaseUnavailable",
+    "Death",
     "JobDied",
     "Lease",
     "LeaseBroker",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dramatiq_pg
@@ -17,10 +19,10 @@ from dramatiq.results import Results
 from dramatiq.worker import Worker
 
 from . import errors, lease, migrations
-from .connection import Row
+from .connection import Connection, Row
 from .consumer import LeaseConsumer
 from .doorbell import Doorbell
-from .lease import Lease, LeasedMessage, Retry, describe
+from .lease import Death, Lease, LeasedMessage, Retry, describe
 from .middleware import LeaseTracking, Retries
 from .policy import Policy
 from .pool import Pool
@@ -53,6 +55,8 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
       slots: limits how many jobs run at once beyond the threads that there are.
       auto_migrate: whether a worker that boots, or a ``send()`` that finds no schema, may create or upgrade it.
       sender_sessions: database sessions that sending threads share.
+      on_death: told of each job that dies without running: expired, or given up because its workers died. Called by a
+        background thread; an error in it is logged. (Jobs that die of an error pass dramatiq's ``after_nack``.)
 
     Making one does no work: the first session is opened when it is needed.
     """
@@ -68,6 +72,7 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
         slots: Slots | None = None,
         auto_migrate: bool = True,
         sender_sessions: int = SENDER_SESSIONS,
+        on_death: Callable[[Death], None] | None = None,
     ) -> None:
         self.url = url
         self.schema = schema
@@ -76,6 +81,7 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
         self._doorbell = Doorbell(self.queries, schema)
         self._slots = slots or Slots()
         self._auto_migrate = auto_migrate
+        self._on_death = on_death
         self._senders = Pool(url, "leasequeue send", sender_sessions)
         self._session: WorkerSession | None = None
         self._session_lock = threading.Lock()
@@ -149,9 +155,27 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
         self.emit_after("enqueue", message, delay)
         return plain
 
-    def _store(self, message: Message[Any], delay: int | None) -> None:
-        statement = "enqueue"
-        parameters = {
+    def enqueue_on(self, cursor: Any, message: Message[Any], *, delay: int | None = None) -> None:
+        """Store a message in the caller's transaction: it exists when that commits, and never when it rolls back.
+
+        Parameters:
+          cursor: an open DB-API cursor of psycopg2 or psycopg.
+          delay: milliseconds.
+
+        Nobody is woken, since a notification in a transaction would make every commit of the database wait for it: call
+        :meth:`ring` behind the commit, or let a worker find the job with its next poll.
+        """
+        self.emit_before("enqueue", message, delay)
+        cursor.execute(self.queries["enqueue"], self._row(message, delay))
+        self.emit_after("enqueue", message, delay)
+
+    def ring(self, queue_name: str) -> None:
+        """Wake an idle worker of a queue. Not needed behind :meth:`enqueue`; never needed for a job to be run."""
+        with self.session(ASK_TIMEOUT) as connection:
+            self._doorbell.ring(connection, queue_name)
+
+    def _row(self, message: Message[Any], delay: int | None) -> dict[str, Any]:
+        return {
             "message_id": message.message_id,
             "queue_name": message.queue_name,
             "message": message.encode().decode(),
@@ -159,6 +183,10 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
             "expire_after": self._expire_after(message),
             "errors": message.options.get("retries", 0),
         }
+
+    def _store(self, message: Message[Any], delay: int | None) -> None:
+        statement = "enqueue"
+        parameters = self._row(message, delay)
         bound = self.policy.enqueue_timeout
         deadline = time.monotonic() + bound
         pause = 0.05
@@ -225,6 +253,7 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
                     slots=self._slots,
                     channel_of=self._doorbell.channel,
                     ring=self._doorbell.ring,
+                    on_death=self._on_death,
                 )
                 session.open()
                 self._session = session
@@ -252,11 +281,39 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
         self.close_session()
         self._senders.close()
 
+    def hold_lease(self, cursor: Any) -> None:
+        """Make sure that the calling actor still owns its job until the caller's transaction ends.
+
+        Parameters:
+          cursor: an open DB-API cursor on the queue's database; the row of the job is locked with it. Take this lock
+            last: no transaction of the queue waits for anything while it holds one.
+
+        Raises:
+          LeaseLost: another worker may have the job. Roll back, write nothing.
+          RuntimeError: the caller is not an actor that runs under a lease.
+        """
+        running = lease.current_lease()
+        if running is None:
+            raise RuntimeError("expected to be called by a running actor, got no lease: nothing to hold")
+        cursor.execute(
+            self.queries["hold"],
+            {"message_id": running.message_id, "worker_id": running.worker_id, "claim_no": running.claim_no},
+        )
+        if cursor.fetchone() is None:
+            running.lost = True
+            raise errors.LeaseLost(f"job {running.message_id} belongs to another run by now")
+
     # Asking.
+
+    @contextmanager
+    def session(self, timeout: float) -> Iterator[Connection]:
+        """Lend a session with the database for the length of a block; ``timeout`` seconds to get one."""
+        with self._senders.connection(timeout) as connection:
+            yield connection
 
     def ask(self, name: str, parameters: dict[str, Any], *, timeout: float = ASK_TIMEOUT) -> list[Row]:
         """Run one named statement of the queue on a session of the senders."""
-        with self._senders.connection(timeout) as connection:
+        with self.session(timeout) as connection:
             return connection.execute(self.queries[name], parameters, timeout=timeout)
 
     def flush(self, queue_name: str) -> None:

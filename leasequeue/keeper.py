@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .connection import Connection
-from .lease import HandBack, Lease
+from .lease import Death, HandBack, Lease
 from .loop import CALL_TIMEOUT, Loop
 from .policy import MINUTE, Policy
 from .queries import Queries
@@ -27,11 +28,20 @@ class Keeper(Loop):
 
     role = "keep"
 
-    def __init__(self, session: WorkerSession, queries: Queries, *, url: str, policy: Policy) -> None:
+    def __init__(
+        self,
+        session: WorkerSession,
+        queries: Queries,
+        *,
+        url: str,
+        policy: Policy,
+        on_death: Callable[[Death], None] | None,
+    ) -> None:
         super().__init__(url, session.label)
         self._session = session
         self._queries = queries
         self._policy = policy
+        self._on_death = on_death
         self._grace = MISSED_BEFORE_JUDGED * policy.heartbeat
         self._in_touch_since: float | None = None
         self._housekeeping_at = time.monotonic() + HOUSEKEEPING_EVERY
@@ -128,7 +138,7 @@ class Keeper(Loop):
             {"dead": dead, "crash_limit": self._policy.crash_limit},
             timeout=CALL_TIMEOUT,
         )
-        for message_id, queue_name, state, crashes, worker_id in rescued:
+        for message_id, queue_name, state, crashes, worker_id, error in rescued:
             self._log.warning(
                 "job_rescued job_id=%s queue=%s state=%s crashes=%s worker=%s",
                 message_id,
@@ -137,6 +147,8 @@ class Keeper(Loop):
                 crashes,
                 worker_id,
             )
+            if state == "rejected":
+                self._tell(Death(message_id, queue_name, "crashed", error))
         if rescued:
             self._session.look_again()
 
@@ -155,8 +167,17 @@ class Keeper(Loop):
         expired = connection.execute(
             self._queries["expire"], {"queues": queues, "limit": HOUSEKEEPING_BITE}, timeout=CALL_TIMEOUT
         )
-        for message_id, queue_name in expired:
+        for message_id, queue_name, error in expired:
             self._log.warning("job_expired job_id=%s queue=%s", message_id, queue_name)
+            self._tell(Death(message_id, queue_name, "expired", error))
         # A full bite: there is more, come back with the next heartbeat.
         full = removed >= HOUSEKEEPING_BITE or len(expired) >= HOUSEKEEPING_BITE
         self._housekeeping_at = time.monotonic() + (0.0 if full else HOUSEKEEPING_EVERY)
+
+    def _tell(self, death: Death) -> None:
+        if self._on_death is None:
+            return
+        try:
+            self._on_death(death)
+        except Exception:  # noqa: BLE001  # the application's code; the keeper must go on
+            self._log.exception("on_death failed job_id=%s queue=%s", death.message_id, death.queue_name)

@@ -42,6 +42,16 @@ class HandBack:
     """As if the job had never been claimed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A job that died without a run of its own: told to whoever wants to know."""
+
+    message_id: str
+    queue_name: str
+    reason: str
+    error: str
+
+
 Outcome = Done | Retry | Dead | HandBack
 
 

@@ -19,7 +19,7 @@ from .claimer import Claimer
 from .connection import Connection
 from .finisher import Finisher
 from .keeper import Keeper
-from .lease import Done, HandBack, Lease, LeasedMessage
+from .lease import Death, Done, HandBack, Lease, LeasedMessage
 from .policy import Policy
 from .queries import Queries
 from .slots import Slots
@@ -45,6 +45,7 @@ class WorkerSession:
         slots: Slots,
         channel_of: Callable[[str], str],
         ring: Callable[[Connection, str], None],
+        on_death: Callable[[Death], None] | None = None,
     ) -> None:
         self.worker_id = str(uuid.uuid4())
         self.label = self.worker_id[:8]
@@ -62,7 +63,7 @@ class WorkerSession:
         self._finisher = Finisher(
             queries, url=url, label=self.label, keep_done=policy.keep_done, settled=self._settled, ring=ring
         )
-        self._keeper = Keeper(self, queries, url=url, policy=policy)
+        self._keeper = Keeper(self, queries, url=url, policy=policy, on_death=on_death)
         self._claimer = Claimer(
             self, queries, url=url, channel_of=channel_of, poll_interval=policy.poll_interval, slots=slots
         )

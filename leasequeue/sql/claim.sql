@@ -1,3 +1,9 @@
+-- name: hold
+-- I6: for writes that belong to a run but not to the queue, in their own transaction: ours until it ends.
+SELECT FROM {schema}.queue
+ WHERE message_id = %(message_id)s AND worker_id = %(worker_id)s AND claim_no = %(claim_no)s
+   FOR SHARE
+
 -- name: claim
 -- I2, I6: one worker gets the row, under a claim number of its own. I9: the database says what is due. I12: a delayed
 -- job is a row with a later available_at. A worker that was judged dead claims nothing. Losing this commit in a server

@@ -28,4 +28,4 @@ UPDATE {schema}.queue AS q
       WHERE d.state = 'queued' AND d.queue_name = wanted.queue_name AND d.available_at <= now()
       ORDER BY d.available_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS front
    WHERE front.expires_at <= now())
-RETURNING q.message_id::text, q.queue_name
+RETURNING q.message_id::text, q.queue_name, q.error

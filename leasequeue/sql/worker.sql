@@ -54,4 +54,4 @@ UPDATE {schema}.queue AS q
        mtime = now(), crashes = q.crashes + 1, worker_id = NULL, claim_no = NULL
   FROM {schema}.worker AS w
  WHERE q.state = 'consumed' AND q.worker_id = w.worker_id AND w.worker_id = ANY (%(dead)s::uuid[])
-RETURNING q.message_id::text, q.queue_name, q.state::text, q.crashes, w.worker_id::text
+RETURNING q.message_id::text, q.queue_name, q.state::text, q.crashes, w.worker_id::text, q.error

@@ -44,7 +44,8 @@ def test_a_job_that_was_sent_before_any_worker_ran_is_run_and_leaves_the_hot_tab
 def test_many_jobs_of_many_queues_are_all_run_once(broker: LeaseBroker, start_worker: StartWorker) -> None:
     ran: list[int] = []
     actors = [
-        dramatiq.actor(ran.append, broker=broker, actor_name=f"remember_{n}", queue_name=f"queue-{n}") for n in range(10)
+        dramatiq.actor(ran.append, broker=broker, actor_name=f"remember_{n}", queue_name=f"queue-{n}")
+        for n in range(10)
     ]
     for number in range(500):
         actors[number % 10].send(number)
