@@ -55,8 +55,6 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
       slots: limits how many jobs run at once beyond the threads that there are.
       auto_migrate: whether a worker that boots, or a ``send()`` that finds no schema, may create or upgrade it.
       sender_sessions: database sessions that sending threads share.
-      on_death: told of each job that dies without running: expired, or given up because its workers died. Called by a
-        background thread; an error in it is logged. (Jobs that die of an error pass dramatiq's ``after_nack``.)
 
     Making one does no work: the first session is opened when it is needed.
     """
@@ -72,7 +70,6 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
         slots: Slots | None = None,
         auto_migrate: bool = True,
         sender_sessions: int = SENDER_SESSIONS,
-        on_death: Callable[[Death], None] | None = None,
     ) -> None:
         self.url = url
         self.schema = schema
@@ -81,7 +78,9 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
         self._doorbell = Doorbell(self.queries, schema)
         self._slots = slots or Slots()
         self._auto_migrate = auto_migrate
-        self._on_death = on_death
+        #: Told of each job that this process dead-lettered, also of those that never ran here: expired, or given up
+        #: because their workers died. Called by a background thread within a heartbeat; an error in it is logged.
+        self.on_death: Callable[[Death], None] | None = None
         self._senders = Pool(url, "leasequeue send", sender_sessions)
         self._session: WorkerSession | None = None
         self._session_lock = threading.Lock()
@@ -253,11 +252,15 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
                     slots=self._slots,
                     channel_of=self._doorbell.channel,
                     ring=self._doorbell.ring,
-                    on_death=self._on_death,
+                    on_death=self._tell_death,
                 )
                 session.open()
                 self._session = session
             return self._session
+
+    def _tell_death(self, death: Death) -> None:
+        if self.on_death is not None:
+            self.on_death(death)
 
     def session_started(self, running: Lease) -> None:
         """The calling thread begins to run a job."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from .connection import Connection
@@ -35,7 +37,7 @@ class Keeper(Loop):
         *,
         url: str,
         policy: Policy,
-        on_death: Callable[[Death], None] | None,
+        on_death: Callable[[Death], None],
     ) -> None:
         super().__init__(url, session.label)
         self._session = session
@@ -46,6 +48,8 @@ class Keeper(Loop):
         self._in_touch_since: float | None = None
         self._housekeeping_at = time.monotonic() + HOUSEKEEPING_EVERY
         self._suspects: set[tuple[str, int]] = set()
+        self._deaths: SimpleQueue[Death] = SimpleQueue()
+        self._wakeup = threading.Event()
 
     def register(self) -> None:
         """Announce this worker. Called before the first claim, on the thread that boots the worker.
@@ -55,18 +59,29 @@ class Keeper(Loop):
         connection = self.connection()
         self._announce(connection)
 
+    def report(self, death: Death) -> None:
+        """Have the application told of a death soon, on this loop's thread. From any thread."""
+        self._deaths.put(death)
+        self.wake()
+
+    def wake(self) -> None:
+        self._wakeup.set()
+
     def greet(self, connection: Connection) -> None:
         self._in_touch_since = time.monotonic()
 
     def round(self) -> None:
+        self._tell_deaths()
         connection = self.connection()
         self._beat(connection)
         if not self._session.closing:
             self._rescue(connection)
             self._keep_house(connection)
-        self._stopping.wait(self._policy.heartbeat)
+        self._wakeup.wait(self._policy.heartbeat)
+        self._wakeup.clear()
 
     def finish(self) -> None:
+        self._tell_deaths()
         connection = self.connection()
         connection.execute(self._queries["deregister"], {"worker_id": self._session.worker_id}, timeout=CALL_TIMEOUT)
 
@@ -148,9 +163,10 @@ class Keeper(Loop):
                 worker_id,
             )
             if state == "rejected":
-                self._tell(Death(message_id, queue_name, "crashed", error))
+                self._deaths.put(Death(message_id, queue_name, "crashed", error))
         if rescued:
             self._session.look_again()
+            self._tell_deaths()
 
     # Housekeeping.
 
@@ -169,15 +185,19 @@ class Keeper(Loop):
         )
         for message_id, queue_name, error in expired:
             self._log.warning("job_expired job_id=%s queue=%s", message_id, queue_name)
-            self._tell(Death(message_id, queue_name, "expired", error))
+            self._deaths.put(Death(message_id, queue_name, "expired", error))
+        self._tell_deaths()
         # A full bite: there is more, come back with the next heartbeat.
         full = removed >= HOUSEKEEPING_BITE or len(expired) >= HOUSEKEEPING_BITE
         self._housekeeping_at = time.monotonic() + (0.0 if full else HOUSEKEEPING_EVERY)
 
-    def _tell(self, death: Death) -> None:
-        if self._on_death is None:
-            return
-        try:
-            self._on_death(death)
-        except Exception:  # noqa: BLE001  # the application's code; the keeper must go on
-            self._log.exception("on_death failed job_id=%s queue=%s", death.message_id, death.queue_name)
+    def _tell_deaths(self) -> None:
+        while True:
+            try:
+                death = self._deaths.get_nowait()
+            except Empty:
+                return
+            try:
+                self._on_death(death)
+            except Exception:  # noqa: BLE001  # the application's code; the keeper must go on
+                self._log.exception("on_death_failed job_id=%s queue=%s", death.message_id, death.queue_name)

@@ -44,12 +44,12 @@ class HandBack:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A job that died without a run of its own: told to whoever wants to know."""
+    """A job that was dead-lettered: told to whoever wants to know."""
 
     message_id: str
     queue_name: str
     reason: str
-    error: str
+    error: str | None
 
 
 Outcome = Done | Retry | Dead | HandBack

@@ -19,7 +19,7 @@ from .claimer import Claimer
 from .connection import Connection
 from .finisher import Finisher
 from .keeper import Keeper
-from .lease import Death, Done, HandBack, Lease, LeasedMessage
+from .lease import Dead, Death, Done, HandBack, Lease, LeasedMessage
 from .policy import Policy
 from .queries import Queries
 from .slots import Slots
@@ -45,7 +45,7 @@ class WorkerSession:
         slots: Slots,
         channel_of: Callable[[str], str],
         ring: Callable[[Connection, str], None],
-        on_death: Callable[[Death], None] | None = None,
+        on_death: Callable[[Death], None],
     ) -> None:
         self.worker_id = str(uuid.uuid4())
         self.label = self.worker_id[:8]
@@ -152,6 +152,9 @@ class WorkerSession:
     def _settled(self, lease: Lease) -> None:
         with self._lock:
             self._leases.pop((lease.message_id, lease.claim_no), None)
+        outcome = lease.outcome
+        if isinstance(outcome, Dead) and not lease.lost:
+            self._keeper.report(Death(lease.message_id, lease.queue_name, outcome.reason, outcome.error))
 
     # The end.
 

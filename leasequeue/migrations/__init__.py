@@ -55,11 +55,15 @@ def latest(directory: Path = DIRECTORY) -> int:
 
 def current(connection: Connection, schema: str, *, timeout: float) -> int:
     """The version a schema has: 0 when the schema, or its record of migrations, is not there."""
-    # to_regclass() answers null also for a schema that the role may not use; then reading says so.
+    # Read from the catalogue itself: to_regclass() may answer from a cache that is as old as the transaction, which
+    # for one who waited for the lock is too old.
     known = connection.execute(
-        "SELECT to_regclass(%(t)s)", {"t": f"{quote_identifier(schema)}.migration"}, timeout=timeout
+        "SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = %(schema)s AND c.relname = 'migration'",
+        {"schema": schema},
+        timeout=timeout,
     )
-    if known[0][0] is None:
+    if not known:
         return 0
     newest = f"SELECT max(version) FROM {quote_identifier(schema)}.migration"  # noqa: S608  # the name is quoted
     rows = connection.execute(newest, timeout=timeout)

@@ -205,7 +205,8 @@ def test_a_job_that_was_there_when_three_workers_died_is_dead_and_somebody_is_to
     make_broker: Callable[..., LeaseBroker], start_worker: StartWorker, sql: Sql
 ) -> None:
     deaths: list[Death] = []
-    broker = make_broker(policy=QUICK, on_death=deaths.append)
+    broker = make_broker(policy=QUICK)
+    broker.on_death = deaths.append
     broker.declare_queue("default")
     broker.enqueue(Message("default", "killer", (), {}, {}))
     sql("UPDATE dramatiq.queue SET crashes = 2")

@@ -351,7 +351,9 @@ def test_pipelines_and_groups_hand_results_on(
         return a + b
 
     start_worker(broker)
-    pipe = dramatiq.pipeline([add.message(1, 2), add.message(10), add.message(100)], broker=broker).run()
+    pipe = dramatiq.pipeline(
+        [add.message(1, 2), add.message_with_options(args=(10,)), add.message_with_options(args=(100,))], broker=broker
+    ).run()
     assert pipe.get_result(block=True, timeout=10_000) == 113
     group = dramatiq.group([add.message(n, n) for n in range(20)], broker=broker).run()
     assert list(group.get_results(block=True, timeout=10_000)) == [2 * n for n in range(20)]
