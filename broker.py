@@ -1,0 +1,99 @@
+"""The one broker of the product, put together from the settings. This is where middleware is listed.
+
+Importing it reads the settings and opens no connection. Everything that sends or runs jobs imports it once::
+
+    from broker import broker
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+import dramatiq
+from dramatiq.middleware import Middleware
+from dramatiq.worker import Worker
+
+from leasequeue import LeaseBroker, MachineSlots, Policy
+from leasequeue.admin import Admin
+from settings import Settings, load_settings
+
+log = logging.getLogger("indexq")
+
+#: Seconds in a day, and in an hour.
+DAY, HOUR = 86_400.0, 3_600.0
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The queue's policy as the settings have it."""
+    return Policy(
+        max_retries=settings.retry_limit,
+        min_backoff=settings.retry_delay,
+        max_backoff=settings.retry_max_delay,
+        crash_limit=settings.crash_limit,
+        expire_after=settings.expire_in_hours * HOUR,
+        time_limit=settings.job_time_limit,
+        keep_done=settings.archive_completed_after,
+        keep_dead=settings.dead_retention_days * DAY or None,
+        lease=settings.lease_seconds,
+        heartbeat=settings.heartbeat_seconds,
+        drain=settings.drain_seconds,
+        poll_interval=settings.poll_interval,
+        enqueue_timeout=settings.enqueue_timeout,
+    )
+
+
+def slots_of(settings: Settings) -> MachineSlots:
+    """WORKER_TEAM_SIZE jobs at once on this machine, for all processes of this user that work for this queue."""
+    queue = hashlib.sha256(f"{settings.supabase_db_url} {settings.queue_schema}".encode()).hexdigest()[:16]
+    return MachineSlots(Path(tempfile.gettempdir()) / f"indexq-{os.getuid()}" / queue, settings.worker_team_size)
+
+
+class Announcements(Middleware):
+    """Tells the log when this process begins to take jobs and when it has stopped."""
+
+    def after_worker_boot(self, broker: LeaseBroker, worker: Worker) -> None:
+        log.info("Job queue started")
+
+    def after_worker_shutdown(self, broker: LeaseBroker, worker: Worker) -> None:
+        log.info("Job queue stopped")
+
+
+def make_broker(settings: Settings) -> LeaseBroker:
+    """A broker for these settings. Opens no connection."""
+    made = LeaseBroker(
+        url=settings.supabase_db_url,
+        schema=settings.queue_schema,
+        policy=policy_of(settings),
+        slots=slots_of(settings),
+    )
+    made.add_middleware(Announcements())
+    return made
+
+
+settings = load_settings()
+broker = make_broker(settings)
+dramatiq.set_broker(broker)
+
+
+def start_queue() -> None:
+    """Make the queue ready for ``send()``: its schema is created or upgraded. For an API process at its start.
+
+    Raises what :meth:`LeaseBroker.migrate` raises, so that a process without a queue does not begin to serve.
+    """
+    broker.migrate()
+    log.info("Job queue started")
+
+
+def stop_queue() -> None:
+    """Close every connection of this process to the queue. Idempotent."""
+    broker.close()
+    log.info("Job queue stopped")
+
+
+def check_queue_health() -> bool:
+    """Whether the queue can be reached and has the right schema; answers within 2 s and never raises."""
+    return Admin(broker).is_healthy(timeout=2.0)

@@ -1,0 +1,108 @@
+"""Real ``dramatiq`` processes on a database of the test's own; whatever the test does, none of them outlives it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import psycopg2
+import pytest
+from waiting import wait_until
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+
+
+class Workers:
+    """One ``dramatiq`` master with its worker processes, in a process group of their own."""
+
+    def __init__(self, url: str, log: Path, policy: dict[str, object], processes: int, threads: int) -> None:
+        self.log = log
+        with log.open("wb") as output:
+            self.master = subprocess.Popen(
+                [sys.executable, "-m", "dramatiq", "fault_actors", "-p", str(processes), "-t", str(threads)],
+                cwd=REPOSITORY,
+                env={
+                    **os.environ,
+                    "FAULT_DATABASE_URL": url,
+                    "FAULT_POLICY": json.dumps(policy),
+                    "PYTHONPATH": str(Path(__file__).parent),
+                },
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        wait_until(
+            lambda: self.text().count("is ready for action") >= processes or self.master.poll() is not None,
+            30,
+            "the workers did not boot",
+        )
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def send_signal(self, number: signal.Signals, *, group: bool = False) -> None:
+        (os.killpg if group else os.kill)(self.master.pid, number)
+
+    def wait(self, seconds: float) -> int:
+        return self.master.wait(seconds)
+
+    def remove(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.master.pid, signal.SIGKILL)
+        self.master.wait(10)
+
+
+@pytest.fixture
+def fault_actors(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The actors' module as an API process has it, on this test's database, with the ledger made."""
+    monkeypatch.setenv("FAULT_DATABASE_URL", database)
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    sys.modules.pop("fault_actors", None)
+    module = importlib.import_module("fault_actors")
+    module.write(module.LEDGER)
+    yield module
+    module.broker.close()
+    sys.modules.pop("fault_actors", None)
+
+
+@pytest.fixture
+def start_workers(database: str, tmp_path: Path) -> Iterator[Callable[..., Workers]]:
+    """Starts workers: ``start_workers(processes=1, threads=2, **policy)``. Logs are shown when the test fails."""
+    started: list[Workers] = []
+
+    def start(processes: int = 1, threads: int = 2, url: str = database, **policy: object) -> Workers:
+        policy.setdefault("poll_interval", 0.2)
+        workers = Workers(url, tmp_path / f"workers-{len(started)}.log", policy, processes, threads)
+        started.append(workers)
+        return workers
+
+    yield start
+    for workers in started:
+        workers.remove()
+        print(f"--- {workers.log.name}\n{workers.text()}")
+
+
+@pytest.fixture
+def sql(database: str) -> Iterator[Sql]:
+    """Asks and changes the test's database: ``sql("SELECT ...", value, ...)``."""
+    connection = psycopg2.connect(database)
+    connection.autocommit = True
+
+    def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    yield run
+    connection.close()
