@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,12 +22,14 @@ from . import errors, lease, migrations
 from .connection import Connection, Row
 from .consumer import LeaseConsumer
 from .doorbell import Doorbell
+from .hooks import ListenedSignals
 from .lease import Death, Lease, LeasedMessage, Retry, describe
 from .middleware import LeaseTracking, Retries
 from .policy import Policy
 from .pool import Pool
 from .queries import Queries
 from .results import LeaseBackend
+from .sender import Sender
 from .session import WorkerSession
 from .slots import Slots
 
@@ -41,7 +43,7 @@ JOIN_INTERVAL = 0.05
 ASK_TIMEOUT = 10.0
 
 
-class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped base
+class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped base
     """A dramatiq broker on Postgres: durable, fenced, and as cheap with a million waiting jobs as with ten.
 
     It is a ``PostgresBroker`` by class and by table, and shares no code path with it.
@@ -82,6 +84,13 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
         #: because their workers died. Called by a background thread within a heartbeat; an error in it is logged.
         self.on_death: Callable[[Death], None] | None = None
         self._senders = Pool(url, "leasequeue send", sender_sessions)
+        self._sender = Sender(
+            self.queries,
+            self._senders,
+            self._doorbell,
+            timeout=self.policy.enqueue_timeout,
+            make_schema=self.migrate if auto_migrate else None,
+        )
         self._session: WorkerSession | None = None
         self._session_lock = threading.Lock()
         # dramatiq_pg's own constructor is left out on purpose: it opens a pool and rewrites module-global SQL.
@@ -91,7 +100,7 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
         )
         self.backend = LeaseBackend(self) if results else None
         if self.backend is not None:
-            self.add_middleware(Results(backend=self.backend))
+            self.add_middleware(Results(backend=self.backend))  # type: ignore[no-untyped-call]
 
     def default_middleware(self) -> list[Middleware]:
         """What a broker without a list of its own uses; each follows the policy."""
@@ -137,12 +146,29 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
             running = message.lease
         if running is not None and running.message_id == message.message_id and running.outcome is None:
             return self._run_again(running, message, delay)
-        message = message.copy(queue_name=q_name(message.queue_name))
-        message.options.pop("eta", None)
+        message = _normal(message._message if isinstance(message, LeasedMessage) else message)
         self.emit_before("enqueue", message, delay)
-        self._store(message, delay)
+        self._sender.send(message, delay=(delay or 0) / 1000, expire_after=self._expire_after(message))
         self.emit_after("enqueue", message, delay)
         return message
+
+    def enqueue_many(self, messages: Iterable[Message[Any]], *, delay: int | None = None) -> list[Message[Any]]:
+        """Store many messages in few round trips. ``delay`` in milliseconds, for all of them.
+
+        Thousands of messages are one statement: all of them are stored or none. A message whose id is in the queue
+        already is left as it is. Raises what :meth:`enqueue` raises.
+        """
+        stored = [_normal(message) for message in messages]
+        for message in stored:
+            self.emit_before("enqueue", message, delay)
+        by_expiry: dict[float | None, list[Message[Any]]] = {}
+        for message in stored:
+            by_expiry.setdefault(self._expire_after(message), []).append(message)
+        for expire_after, some in by_expiry.items():
+            self._sender.send_many(some, delay=(delay or 0) / 1000, expire_after=expire_after)
+        for message in stored:
+            self.emit_after("enqueue", message, delay)
+        return stored
 
     def _run_again(self, running: Lease, message: Any, delay: int | None) -> Message[Any]:
         exception = message._exception if isinstance(message, LeasedMessage) else None
@@ -165,55 +191,13 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
         :meth:`ring` behind the commit, or let a worker find the job with its next poll.
         """
         self.emit_before("enqueue", message, delay)
-        cursor.execute(self.queries["enqueue"], self._row(message, delay))
+        self._sender.send_on(cursor, message, delay=(delay or 0) / 1000, expire_after=self._expire_after(message))
         self.emit_after("enqueue", message, delay)
 
     def ring(self, queue_name: str) -> None:
         """Wake an idle worker of a queue. Not needed behind :meth:`enqueue`; never needed for a job to be run."""
         with self.session(ASK_TIMEOUT) as connection:
             self._doorbell.ring(connection, queue_name)
-
-    def _row(self, message: Message[Any], delay: int | None) -> dict[str, Any]:
-        return {
-            "message_id": message.message_id,
-            "queue_name": message.queue_name,
-            "message": message.encode().decode(),
-            "delay": (delay or 0) / 1000,
-            "expire_after": self._expire_after(message),
-            "errors": message.options.get("retries", 0),
-        }
-
-    def _store(self, message: Message[Any], delay: int | None) -> None:
-        statement = "enqueue"
-        parameters = self._row(message, delay)
-        bound = self.policy.enqueue_timeout
-        deadline = time.monotonic() + bound
-        pause = 0.05
-        may_migrate = self._auto_migrate
-        while True:
-            left = max(0.01, deadline - time.monotonic())
-            sent = False
-            try:
-                with self._senders.connection(left) as connection:
-                    sent = True
-                    connection.execute(self.queries[statement], parameters, timeout=left)
-                    self._doorbell.ring(connection, message.queue_name)
-                return
-            except errors.SchemaMissing:
-                if not may_migrate:
-                    raise
-                may_migrate = False
-                self.migrate()
-            except errors.DatabaseUnavailable as error:
-                if sent:
-                    statement = "enqueue_again"
-                if time.monotonic() + pause >= deadline:
-                    stored = "It may or may not be stored." if statement == "enqueue_again" else "It is not stored."
-                    raise errors.DatabaseUnavailable(
-                        f"Job {message.message_id} could not be sent within {bound:g} s: {error} {stored}"
-                    ) from None
-                time.sleep(pause)
-                pause *= 2
 
     def _expire_after(self, message: Message[Any]) -> float | None:
         actor = self.actors.get(message.actor_name)
@@ -357,3 +341,11 @@ class LeaseBroker(dramatiq_pg.PostgresBroker):  # type: ignore[misc]  # untyped 
     def _raise_death(self, queue_name: str, since: object) -> None:
         for message_id, reason, error in self.ask("first_death", {"queue_name": queue_name, "since": since}):
             raise errors.JobDied(f"job {message_id} is dead ({reason}): {error}")
+
+
+def _normal(message: Message[Any]) -> Message[Any]:
+    """A message without dramatiq's traces of a delay in worker memory: the queue's own name, no time to wait for."""
+    if message.queue_name != q_name(message.queue_name) or "eta" in message.options:
+        message = message.copy(queue_name=q_name(message.queue_name))
+        message.options.pop("eta", None)
+    return message

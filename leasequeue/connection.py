@@ -18,7 +18,7 @@ import psycopg2
 import psycopg2.extensions
 
 from . import errors
-from .sqlstate import PASSING, RECONNECT, Trouble, classify
+from .sqlstate import PASSING, RECONNECT, UNIQUE_VIOLATION, Trouble, classify
 
 Row = tuple[Any, ...]
 
@@ -56,6 +56,7 @@ class Connection:
             raise translate(error) from None
         self._poll = select.poll()
         self._fd = -1
+        self._event = 0
         try:
             self._drive(time.monotonic() + connect_timeout)
         except psycopg2.Error as error:
@@ -147,7 +148,10 @@ class Connection:
                 # While connecting, libpq may go from one socket to the next: several hosts, or IPv6 and IPv4.
                 poll = self._poll = select.poll()
                 self._fd = fd
-            poll.register(fd, event)
+                self._event = 0
+            if event != self._event:
+                poll.register(fd, event)
+                self._event = event
             left = deadline - time.monotonic()
             if left <= 0 or not poll.poll(left * 1000):
                 self.close()
@@ -168,6 +172,8 @@ def translate(error: psycopg2.Error) -> Exception:
         return errors.SchemaMissing(f"{text}. Has the queue's schema been migrated?")
     if trouble is Trouble.ACCESS:
         return errors.AccessDenied(text)
+    if error.pgcode == UNIQUE_VIOLATION:
+        return errors.AlreadyQueued(text)
     if trouble is Trouble.DATA:
         detail = error.diag.message_detail
         return errors.MessageRefused(f"{text} ({detail})" if detail else text)

@@ -40,6 +40,10 @@ class MessageRefused(QueueError):
     """The message cannot be stored: it is not JSON that Postgres accepts, or one of its values is out of range."""
 
 
+class AlreadyQueued(QueueError):
+    """A message with this id is in the queue already. A send takes care of it; nobody else sees this."""
+
+
 class AccessDenied(QueueError):
     """The role of the connection may not do this."""
 

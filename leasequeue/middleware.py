@@ -114,7 +114,7 @@ class Retries(dramatiq.middleware.Retries):
     ) -> None:
         if exception is None or isinstance(exception, Shutdown | LeaseLost):
             return
-        actor = broker.get_actor(message.actor_name)
+        actor = broker.get_actor(message.actor_name)  # type: ignore[no-untyped-call]
         text = traceback.format_exc(limit=TRACEBACK_FRAMES)
         throws = message.options.get("throws") or actor.options.get("throws")
         if isinstance(exception, PermanentError) or (throws and isinstance(exception, throws)):
@@ -176,4 +176,5 @@ class Retries(dramatiq.middleware.Retries):
     ) -> None:
         name = message.options.get("on_retry_exhausted") or actor.options.get("on_retry_exhausted")
         if name:
-            broker.get_actor(name).send(message.asdict(), {"retries": failed_before, "max_retries": max_retries})
+            target = broker.get_actor(name)  # type: ignore[no-untyped-call]
+            target.send(message.asdict(), {"retries": failed_before, "max_retries": max_retries})

@@ -35,7 +35,15 @@ class Pool:
 
     @contextmanager
     def connection(self, timeout: float) -> Iterator[Connection]:
-        """Lend a session for the length of a block.
+        """Lend a session for the length of a block; otherwise as :meth:`take`."""
+        connection = self.take(timeout)
+        try:
+            yield connection
+        finally:
+            self.give(connection)
+
+    def take(self, timeout: float) -> Connection:
+        """Lend a session, to be returned with :meth:`give` whatever happened with it.
 
         Parameters:
           timeout: seconds to wait for one to become free and, if it must be made, to connect.
@@ -55,14 +63,17 @@ class Pool:
             if connection is None:
                 left = min(CONNECT_TIMEOUT, max(0.01, deadline - time.monotonic()))
                 connection = Connection(self._url, self._role, connect_timeout=left)
-            try:
-                yield connection
-            finally:
-                if not connection.closed:
-                    with self._lock:
-                        self._idle.append(connection)
-        finally:
+        except BaseException:
             self._free.release()
+            raise
+        return connection
+
+    def give(self, connection: Connection) -> None:
+        """Take a session back. One that broke is forgotten."""
+        if not connection.closed:
+            with self._lock:
+                self._idle.append(connection)
+        self._free.release()
 
     def close(self) -> None:
         """End the idle sessions. The pool can be used again."""

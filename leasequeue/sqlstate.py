@@ -54,6 +54,9 @@ _BY_PREFIX = {
     "3D000": Trouble.ACCESS,
 }
 
+#: A row with this key exists.
+UNIQUE_VIOLATION = "23505"
+
 #: Trouble after which a session is not worth keeping.
 RECONNECT = frozenset({Trouble.CONNECTION, Trouble.READ_ONLY, Trouble.OVERLOAD})
 

@@ -312,6 +312,33 @@ def test_a_send_without_a_schema_makes_it_or_says_so(
     assert helpful.ask("unfinished", {"queue_name": "default"}) == [(True,)]
 
 
+def test_many_messages_are_stored_by_few_statements_and_a_repetition_changes_nothing(
+    broker: LeaseBroker, start_worker: StartWorker, sql: Sql
+) -> None:
+    ran: list[int] = []
+    remember = dramatiq.actor(ran.append, broker=broker, actor_name="remember", max_age=60_000)
+    messages = [remember.message(number) for number in range(12_000)]
+
+    assert broker.enqueue_many(messages[:2]) == messages[:2]
+    broker.enqueue_many(messages)
+    assert sql("SELECT count(*), min(expires_at - enqueued_at)::text FROM dramatiq.queue") == [(12_000, "00:01:00")]
+    assert sql("SELECT count(DISTINCT xmin::text) < 6 FROM dramatiq.queue") == [(True,)]
+    start_worker(broker, threads=4)
+    broker.join("default", timeout=30_000)
+    assert sorted(ran) == list(range(12_000))
+
+
+def test_the_same_id_again_replaces_the_job_whatever_state_it_is_in(broker: LeaseBroker, sql: Sql) -> None:
+    broker.declare_queue("default")
+    first = Message("default", "first", (), {}, {})
+    broker.enqueue(first)
+    sql("UPDATE dramatiq.queue SET state = 'rejected', reason = 'permanent', error = 'old', errors = 4")
+    broker.enqueue(first.copy(actor_name="second"))
+    assert sql("SELECT state::text, reason, error, errors, message->>'actor_name' FROM dramatiq.queue") == [
+        ("queued", None, None, 0, "second")
+    ]
+
+
 def test_flush_drops_what_waits_and_leaves_the_dead(broker: LeaseBroker, sql: Sql) -> None:
     broker.declare_queue("one")
     broker.declare_queue("two")

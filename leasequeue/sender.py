@@ -1,0 +1,133 @@
+"""Puts messages on disk: one, many, or as part of the caller's transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from dramatiq.message import Message
+
+from . import errors
+from .doorbell import Doorbell
+from .pool import Pool
+from .queries import Queries
+
+#: Seconds before the first repetition of a send that met an absent database; each next pause is twice as long.
+FIRST_PAUSE = 0.05
+
+#: Messages, and characters, in one statement of a bulk send: far beyond where a longer one would be faster.
+BULK_MESSAGES = 5_000
+BULK_CHARACTERS = 16_000_000
+
+
+class Sender:
+    """Used by any thread. A send returns when the job is on the server's disk, or raises within ``timeout`` seconds."""
+
+    def __init__(
+        self,
+        queries: Queries,
+        pool: Pool,
+        doorbell: Doorbell,
+        *,
+        timeout: float,
+        make_schema: Callable[[], object] | None,
+    ) -> None:
+        self._queries = queries
+        self._pool = pool
+        self._doorbell = doorbell
+        self._timeout = timeout
+        self._make_schema = make_schema
+
+    def send(self, message: Message[Any], *, delay: float, expire_after: float | None) -> None:
+        """Store one message. ``delay`` and ``expire_after`` in seconds."""
+        row = self._row(message, delay, expire_after)
+        plain = not delay and not row["errors"]
+        self._execute("enqueue" if plain else "enqueue_or_replace", row, message.queue_name, message.message_id)
+
+    def send_on(self, cursor: Any, message: Message[Any], *, delay: float, expire_after: float | None) -> None:
+        """Store one message with a DB-API cursor of the caller's, in the caller's transaction. Rings nobody."""
+        cursor.execute(self._queries["enqueue_or_replace"], self._row(message, delay, expire_after))
+
+    def send_many(self, messages: Sequence[Message[Any]], *, delay: float, expire_after: float | None) -> None:
+        """Store many messages in few statements; each statement stores all of its messages or none."""
+        for part in _parts(messages):
+            row = {
+                "messages": "[" + ",".join(text for _, text in part) + "]",
+                "delay": _interval(delay),
+                "expire_after": _interval(expire_after),
+            }
+            first = part[0][0]
+            self._execute("enqueue_many", row, first.queue_name, f"{first.message_id} and {len(part) - 1} more")
+        if not delay:
+            for queue_name in {message.queue_name for message in messages}:
+                with self._pool.connection(self._timeout) as connection:
+                    self._doorbell.ring(connection, queue_name)
+
+    def _row(self, message: Message[Any], delay: float, expire_after: float | None) -> dict[str, Any]:
+        return {
+            "message_id": message.message_id,
+            "queue_name": message.queue_name,
+            "message": message.encode().decode(),
+            "delay": _interval(delay),
+            "expire_after": _interval(expire_after),
+            "errors": message.options.get("retries", 0),
+        }
+
+    def _execute(self, statement: str, row: dict[str, Any], queue_name: str, what: str) -> None:
+        deadline = time.monotonic() + self._timeout
+        pause = FIRST_PAUSE
+        make_schema = self._make_schema
+        left = self._timeout
+        maybe_stored = False
+        while True:
+            sent = False
+            try:
+                connection = self._pool.take(left)
+                try:
+                    sent = True
+                    connection.execute(self._queries[statement], row, timeout=left)
+                    self._doorbell.ring(connection, queue_name)
+                finally:
+                    self._pool.give(connection)
+                return
+            except errors.AlreadyQueued:
+                if statement != "enqueue":
+                    raise
+                statement = "enqueue_or_replace"
+            except errors.SchemaMissing:
+                if make_schema is None:
+                    raise
+                make_schema()
+                make_schema = None
+            except errors.DatabaseUnavailable as error:
+                maybe_stored |= sent
+                if maybe_stored and statement == "enqueue":
+                    statement = "enqueue_again"
+                if time.monotonic() + pause >= deadline:
+                    stored = "It may or may not be stored." if maybe_stored else "It is not stored."
+                    raise errors.DatabaseUnavailable(
+                        f"Job {what} could not be sent within {self._timeout:g} s: {error} {stored}"
+                    ) from None
+                time.sleep(pause)
+                pause *= 2
+            left = max(0.01, deadline - time.monotonic())
+
+
+def _interval(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{seconds} s"
+
+
+def _parts(messages: Iterable[Message[Any]]) -> Iterable[list[tuple[Message[Any], str]]]:
+    """Messages with their texts, in lists that fit into a statement each."""
+    part: list[tuple[Message[Any], str]] = []
+    characters = 0
+    for message in messages:
+        text = message.encode().decode()
+        if part and (len(part) >= BULK_MESSAGES or characters + len(text) > BULK_CHARACTERS):
+            yield part
+            part, characters = [], 0
+        part.append((message, text))
+        characters += len(text)
+    if part:
+        yield part
