@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,10 +21,25 @@ import pytest
 from psycopg2 import sql
 from throwaway_postgres import ThrowawayPostgres
 
+from settings import variable_names
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 #: Schemas of the product, and the directory of their migrations (None: the runner's own).
 SCHEMAS: dict[str, Path | None] = {"dramatiq": None, "indexing": REPOSITORY / "indexing" / "migrations"}
+
+
+def pytest_configure() -> None:
+    """Forget what the person's shell says of databases and of this product: tests say so themselves."""
+    for name in list(os.environ):
+        if name in variable_names() or (name.startswith("PG") and name != "PG_BINDIR"):
+            del os.environ[name]
+
+
+def _fresh_names() -> Iterator[str]:
+    """Names that no other test process, and no earlier one that was killed, has used on a shared server."""
+    prefix = f"test_{os.getpid()}_{secrets.token_hex(3)}"
+    return (f"{prefix}_{number}" for number in itertools.count())
 
 
 @dataclass
@@ -31,9 +47,7 @@ class Server:
     """A running server on which tests make and drop databases; `url` is that of its maintenance database."""
 
     url: str
-    _names: Iterator[str] = field(
-        default_factory=lambda: (f"test_{os.getpid()}_{n}" for n in itertools.count())
-    )
+    _names: Iterator[str] = field(default_factory=_fresh_names)
     _connection: psycopg2.extensions.connection | None = None
 
     def url_of(self, database: str) -> str:
@@ -42,14 +56,15 @@ class Server:
     def create_database(self, template: str = "template0") -> str:
         """Make a database and return its name. FILE_COPY: a checkpoint, but no page through the log."""
         name = next(self._names)
-        self._run("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
+        self.run("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
         return name
 
     def drop_database(self, name: str) -> None:
         """Away with it, whoever is still connected."""
-        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+        self.run("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
-    def _run(self, statement: str, *names: str) -> None:
+    def run(self, statement: str, *names: str) -> None:
+        """Run one statement as the server's administrator; each {} is a name, quoted as one."""
         if self._connection is None:
             self._connection = psycopg2.connect(self.url)
             self._connection.autocommit = True  # CREATE and DROP DATABASE refuse a transaction.

@@ -22,7 +22,5 @@ def wait_until(fact: Callable[[], Fact], deadline_seconds: float = 10.0, message
         if seen:
             return seen
         if time.monotonic() >= deadline:
-            raise AssertionError(
-                f"{message or 'the fact'}: not within {deadline_seconds:g} s, last seen: {seen!r}"
-            )
+            raise AssertionError(f"{message or 'the fact'}: not within {deadline_seconds:g} s, last seen: {seen!r}")
         pause.wait(LOOK_SECONDS)

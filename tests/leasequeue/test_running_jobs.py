@@ -90,7 +90,7 @@ def test_results_are_part_of_the_job_and_may_be_large(broker: LeaseBroker, start
 
     small, large = repeat.send("a", 3), repeat.send("é", 5_000_000)
     with pytest.raises(ResultMissing):
-        small.get_result(backend=broker.get_results_backend())
+        small.get_result(backend=broker.backend)
 
     start_worker(broker)
     assert small.get_result(backend=broker.backend, block=True, timeout=10_000) == {"text": "aaa"}
@@ -330,7 +330,7 @@ def test_many_messages_are_stored_by_few_statements_and_a_repetition_changes_not
 
 def test_the_same_id_again_replaces_the_job_whatever_state_it_is_in(broker: LeaseBroker, sql: Sql) -> None:
     broker.declare_queue("default")
-    first = Message("default", "first", (), {}, {})
+    first: Message[None] = Message("default", "first", (), {}, {})
     broker.enqueue(first)
     sql("UPDATE dramatiq.queue SET state = 'rejected', reason = 'permanent', error = 'old', errors = 4")
     broker.enqueue(first.copy(actor_name="second"))

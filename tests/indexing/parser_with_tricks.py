@@ -1,0 +1,64 @@
+"""The parser process, except for contents that say what is to go wrong: ``TRICK <what> [<argument>]`` on a line."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from indexing import parser
+from indexing.extract import Symbol
+from indexing.frames import Parsed
+
+_real_parse = parser.parse
+
+
+def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Parsed:
+    if not content.startswith(b"TRICK "):
+        return _real_parse(language, content, seconds, max_symbols)
+    first, _, rest = content.decode().partition("\n")
+    _, trick, *arguments = first.split()
+    if trick == "spin":
+        # Never ends, and holds the interpreter's lock all the while, like a parser in an endless loop.
+        re.fullmatch(r"(a+)+", "a" * 200 + "b")
+    elif trick == "sleep":
+        signal.pause()
+    elif trick == "crash":
+        _crash()
+    elif trick == "crash-once":
+        marker = Path(arguments[0])
+        if not marker.exists():
+            marker.touch()
+            _crash()
+        return _real_parse(language, rest.encode(), seconds, max_symbols)
+    elif trick == "exhaust":
+        parser._extractor = lambda _language: _Exhausting()  # type: ignore[assignment]
+        return _real_parse(language, content, seconds, max_symbols)
+    elif trick == "babble":
+        for descriptor in range(3, 20):
+            try:
+                os.write(descriptor, b"\xff" * 100)
+            except OSError:
+                continue
+        signal.pause()
+    raise AssertionError(trick)
+
+
+class _Exhausting:
+    """An extractor that wants more memory than there may be."""
+
+    def extract(self, source: bytes, **_limits: float) -> list[Symbol]:
+        return [Symbol("x", "y", 1, 1, "", None)] * (len(source) * 10**12)
+
+
+def _crash() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    parser.parse = parse
+    parser.main()

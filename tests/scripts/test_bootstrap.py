@@ -1,0 +1,148 @@
+"""The environment is made once, and anew only when something it depends on has changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import bootstrap as bootstrap_module
+import pytest
+from bootstrap import BootstrapError, bootstrap
+
+SCRIPTS = Path(bootstrap_module.__file__).parent
+
+
+@pytest.fixture
+def installs(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Counts what pip would do; the rest is real. Downloads are for the test of the whole start."""
+    done: list[Path] = []
+    monkeypatch.setattr(bootstrap_module, "_install", lambda root, environment: done.append(environment))
+    return done
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    directory = tmp_path / "a checkout"
+    directory.mkdir()
+    for name in bootstrap_module.INPUTS:
+        (directory / name).write_text(f"# {name}\n")
+    return directory
+
+
+def test_is_done_once_until_an_input_changes(root: Path, installs: list[Path]) -> None:
+    bootstrap(root)
+    made = (root / ".venv" / "pyvenv.cfg").stat().st_mtime_ns
+    bootstrap(root)
+    assert len(installs) == 1
+
+    (root / "constraints.txt").write_text("changed\n")
+    bootstrap(root)
+    bootstrap(root)
+
+    assert len(installs) == 2
+    assert (root / ".venv" / "pyvenv.cfg").stat().st_mtime_ns == made
+
+
+def test_is_done_again_after_an_interruption(root: Path, installs: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(root: Path, environment: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bootstrap_module, "_install", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bootstrap(root)
+
+    bootstrap(root)
+
+    assert len(installs) == 1
+
+
+def test_an_environment_that_was_moved_or_broken_is_made_anew(root: Path, installs: list[Path]) -> None:
+    bootstrap(root)
+    moved = root.with_name("moved")
+    shutil.move(root, moved)
+
+    bootstrap(moved)
+    assert str(moved) in (moved / ".venv" / "bin" / "activate").read_text()
+
+    (moved / ".venv" / "bin" / "python").unlink()
+    bootstrap(moved)
+    assert (moved / ".venv" / "bin" / "python").exists()
+    assert len(installs) == 3
+
+
+def test_a_failing_pip_is_one_line_and_tried_again_next_time(root: Path) -> None:
+    (root / "pyproject.toml").write_text("this is not toml")
+
+    for _ in range(2):
+        with pytest.raises(BootstrapError, match="expected pip to install the dependencies, but it failed"):
+            bootstrap(root)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The scripts alone, in a checkout of their own, and a directory of programs that a test may choose."""
+    scripts = tmp_path / "a checkout" / "scripts"
+    scripts.mkdir(parents=True)
+    for name in ("bootstrap.sh", "bootstrap.py", "dev-start.sh"):
+        shutil.copy(SCRIPTS / name, scripts)
+    (tmp_path / "programs").mkdir()
+    for name in ("bash", "dirname", "uname", "env"):
+        (tmp_path / "programs" / name).symlink_to(shutil.which(name) or "")
+    return scripts.parent
+
+
+def start(checkout: Path, **programs: str) -> subprocess.CompletedProcess[str]:
+    directory = checkout.parent / "programs"
+    for name, text in programs.items():
+        file = directory / name
+        file.unlink(missing_ok=True)
+        file.write_text(f"#!/bin/sh\n{text}\n")
+        file.chmod(0o755)
+    return subprocess.run(
+        [checkout / "scripts" / "dev-start.sh"],
+        env={"PATH": str(directory)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class TestFirstHourErrors:
+    def expect(self, answer: subprocess.CompletedProcess[str], line: str) -> None:
+        assert answer.returncode == 1
+        (said,) = answer.stderr.splitlines()
+        assert line in said
+
+    def test_no_git(self, checkout: Path) -> None:
+        self.expect(start(checkout), "dev-start.sh: expected git, found none; install it")
+
+    def test_no_python(self, checkout: Path) -> None:
+        self.expect(start(checkout, git="exit 0"), "expected Python 3.11 or newer")
+
+    def test_an_old_python(self, checkout: Path) -> None:
+        old = 'case "$1" in --version) echo Python 3.9.2;; *) exit 1;; esac'
+        self.expect(start(checkout, git="exit 0", python3=old), "or newer, found: Python 3.9.2; install it")
+
+    def test_windows(self, checkout: Path) -> None:
+        self.expect(start(checkout, uname="echo MINGW64_NT-10.0"), "on Windows run it inside WSL 2")
+
+    def test_no_venv_module(self, checkout: Path) -> None:
+        for name in bootstrap_module.INPUTS:
+            (checkout / name).touch()
+        (checkout / "without").mkdir()
+        (checkout / "without" / "ensurepip.py").write_text("raise ImportError")
+        python = f'PYTHONPATH="{checkout}/without" exec "{sys.executable}" "$@"'
+
+        self.expect(start(checkout, git="exit 0", python3=python), "with its venv module, found none; install it")
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_a_read_only_checkout(self, checkout: Path) -> None:
+        checkout.chmod(0o555)
+        python = f'exec "{sys.executable}" "$@"'
+
+        self.expect(start(checkout, git="exit 0", python3=python), "use a checkout of your own that is not read-only")
