@@ -70,7 +70,7 @@ def make_broker(settings: Settings) -> LeaseBroker:
         policy=policy_of(settings),
         slots=slots_of(settings),
     )
-    made.add_middleware(Announcements())
+    made.add_middleware(Announcements())  # type: ignore[no-untyped-call]
     return made
 
 

@@ -1,0 +1,12 @@
+"""What can be sent. ``dramatiq actors`` runs the workers; an API imports the actor and sends::
+
+from actors import index_repo
+index_repo.send(index_job_id=..., repository_id=..., commit_sha=...)
+"""
+
+from broker import broker
+
+from .index_repo import index_repo
+from .payloads import JobResult
+
+__all__ = ["JobResult", "broker", "index_repo"]

@@ -1,0 +1,171 @@
+"""The main job: a repository at a commit becomes files and symbols in Postgres.
+
+Thin on purpose. ``indexing`` knows how to index, ``leasequeue`` who may do it and what happens when it fails; this file
+tells each of them what the other one says, and keeps ``index_jobs`` true for the caller who looks there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import dramatiq
+import psycopg2
+from dramatiq.middleware import Interrupt, TimeLimitExceeded
+
+from broker import broker, settings
+from indexing import jobs
+from indexing.errors import PermanentIndexError
+from indexing.limits import Limits
+from indexing.report import Progress
+from indexing.run import index_commit
+from leasequeue import Death, LeaseLost, PermanentError, current_lease
+from leasequeue.admin import Admin
+
+from .payloads import IndexRequest, JobResult
+
+log = logging.getLogger("indexq.index_repo")
+
+#: Seconds to reach the database.
+CONNECT_TIMEOUT = 10
+
+#: Milliseconds for which the result can be read: as long as the completed job itself.
+RESULT_TTL = int(settings.archive_completed_after * 1000) or 1
+
+
+@dramatiq.actor(
+    broker=broker, actor_name="index_repo", queue_name=settings.queue_name, store_results=True, result_ttl=RESULT_TTL
+)
+def index_repo(index_job_id: str, repository_id: str, commit_sha: str | None = None) -> dict[str, Any]:
+    """Index one commit of one repository for one row of ``index_jobs``. Running it again gives the same tables.
+
+    Parameters:
+      index_job_id: UUID of the row in ``indexing.index_jobs`` that tells the caller how it goes.
+      repository_id: UUID of the row in ``indexing.repositories``.
+      commit_sha: full or short id, branch or tag; None: the head of the default branch.
+
+    Returns:
+      A :class:`JobResult` as JSON.
+
+    Raises:
+      PermanentError: no such job, repository or commit, or it may not be indexed. Dead-lettered at once.
+      Exception: anything that may pass: a network, a database. Retried.
+    """
+    request = IndexRequest.checked(index_job_id, repository_id, commit_sha)
+    with _connection() as work, _connection() as notes, _failure_recorded(notes, request):
+        repository = _begin(notes, request)
+        report = index_commit(
+            work,
+            repository.url,
+            request.repository_id,
+            request.commit_sha,
+            limits=_limits(),
+            on_progress=_progress_writer(notes, request),
+            before_publish=broker.hold_lease,
+        )
+        with notes, notes.cursor() as cursor:
+            broker.hold_lease(cursor)
+            jobs.mark_completed(cursor, request.index_job_id, report)
+    return JobResult(True, report.files_processed, report.symbols_extracted).as_json()
+
+
+@contextmanager
+def _connection() -> Iterator[psycopg2.extensions.connection]:
+    connection = psycopg2.connect(
+        settings.supabase_db_url, connect_timeout=CONNECT_TIMEOUT, application_name="indexq index"
+    )
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _begin(connection: psycopg2.extensions.connection, request: IndexRequest) -> jobs.RepositoryRow:
+    with connection, connection.cursor() as cursor:
+        broker.hold_lease(cursor)
+        repository = jobs.get_repository(cursor, request.repository_id)
+        if repository is None:
+            raise PermanentError(f"no repository has the id {request.repository_id}")
+        if not jobs.mark_processing(cursor, request.index_job_id, retry_count=_failures_before()):
+            raise PermanentError(f"no index job has the id {request.index_job_id}")
+    return repository
+
+
+def _failures_before() -> int:
+    lease = current_lease()
+    return lease.errors if lease is not None else 0
+
+
+def _limits() -> Limits:
+    limits = Limits(
+        max_file_bytes=settings.index_max_file_bytes,
+        max_files=settings.index_max_files,
+        fetch_timeout_seconds=settings.git_timeout,
+    )
+    if settings.index_parallelism is not None:
+        limits = replace(limits, parse_processes=settings.index_parallelism)
+    return limits
+
+
+def _progress_writer(connection: psycopg2.extensions.connection, request: IndexRequest) -> Callable[[Progress], None]:
+    def write(progress: Progress) -> None:
+        lease = current_lease()
+        if lease is not None and lease.lost:
+            raise LeaseLost(f"job {lease.message_id} belongs to another run by now")
+        with connection, connection.cursor() as cursor:
+            jobs.report_progress(cursor, request.index_job_id, progress)
+
+    return write
+
+
+@contextmanager
+def _failure_recorded(connection: psycopg2.extensions.connection, request: IndexRequest) -> Iterator[None]:
+    """Write into ``index_jobs`` how a run failed, and tell the queue whether another one makes sense."""
+    try:
+        yield
+    except (PermanentIndexError, PermanentError) as error:
+        _record_failure(connection, request, str(error), final=True)
+        raise PermanentError(str(error)) from error
+    except Interrupt as interruption:
+        # A drain or a lost lease is no failure of the job; its time limit is.
+        if isinstance(interruption, TimeLimitExceeded):
+            text = f"it took longer than {settings.job_time_limit:g} s"
+            _record_failure(connection, request, text, final=_failures_before() >= settings.retry_limit)
+        raise
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        _record_failure(connection, request, text, final=_failures_before() >= settings.retry_limit)
+        raise
+
+
+def _record_failure(
+    connection: psycopg2.extensions.connection, request: IndexRequest, text: str, *, final: bool
+) -> None:
+    try:
+        connection.rollback()
+        with connection, connection.cursor() as cursor:
+            broker.hold_lease(cursor)
+            jobs.mark_failed(cursor, request.index_job_id, text, retry_count=_failures_before() + 1, final=final)
+    except (psycopg2.Error, LeaseLost) as trouble:
+        # The queue's own record is what counts; this one is made true by the next run, or when the job is dead.
+        log.warning("failure_not_recorded index_job_id=%s: %s", request.index_job_id, trouble)
+
+
+def record_death(death: Death) -> None:
+    """Make ``index_jobs`` say failed also for jobs that died without a run: expired, or their workers died."""
+    if death.queue_name != settings.queue_name:
+        return
+    job = Admin(broker).job(death.message_id)
+    if job is None or job.message is None or job.message.get("actor_name") != index_repo.actor_name:
+        return
+    named = dict(zip(("index_job_id", "repository_id", "commit_sha"), job.message.get("args", ()), strict=False))
+    index_job_id = {**named, **job.message.get("kwargs", {})}.get("index_job_id")
+    text = f"{death.reason}: {death.error or 'no error was recorded'}".splitlines()[0]
+    with _connection() as connection, connection, connection.cursor() as cursor:
+        jobs.mark_failed(cursor, str(index_job_id), text, retry_count=job.errors, final=True)
+
+
+broker.on_death = record_death
