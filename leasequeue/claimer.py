@@ -14,6 +14,8 @@ from dramatiq.message import Message
 
 from .connection import Connection, Row
 from .doorbell import DEBOUNCE
+from .errors import DatabaseUnavailable
+from .floors import Floors
 from .lease import Dead, Lease, LeasedMessage, readable
 from .loop import CALL_TIMEOUT, Loop
 from .queries import Queries, quote_identifier
@@ -27,6 +29,9 @@ BATCH_LIMIT = 1_000
 
 #: Seconds of work that may be claimed ahead: long enough to hide a round trip, too short for a job to miss.
 AHEAD_SECONDS = 0.1
+
+#: Seconds for which a claim whose answer was lost is looked for: its statement has ended by then, one way or the other.
+REMEMBER_UNANSWERED = 60.0
 
 #: Weight of the newest run in the remembered duration of a run.
 NEWEST_WEIGHT = 0.05
@@ -65,6 +70,8 @@ class Claimer(Loop):
         self._hungry = False
         self._claim_no = 0
         self._rotation = 0
+        self._floors = Floors()
+        self._unanswered: list[tuple[float, int]] = []
         self._listening: frozenset[str] = frozenset()
         self._look_again_at = 0.0
         self._wake_read, self._wake_write = os.pipe()
@@ -91,6 +98,13 @@ class Claimer(Loop):
         """The number of the claim that was sent last; its answer may not be here yet."""
         return self._claim_no
 
+    @property
+    def oldest_unanswered_claim(self) -> int:
+        """The number of the oldest claim whose answer was lost not long ago; of the newest when there is none."""
+        recent = time.monotonic() - REMEMBER_UNANSWERED
+        self._unanswered = [(when, claim_no) for when, claim_no in self._unanswered if when > recent]
+        return min((claim_no for _, claim_no in self._unanswered), default=self._claim_no)
+
     def wake(self) -> None:
         with contextlib.suppress(BlockingIOError):  # it is full of reasons to wake up already
             os.write(self._wake_write, b"!")
@@ -115,26 +129,36 @@ class Claimer(Loop):
                 raise
             self._slots.release(granted - len(rows))
             self._hand_out(rows)
-            if len(rows) == granted:
-                return  # there is probably more
+            if len(rows) == granted or not self._floors.looked_everywhere:
+                return  # there may be more
         self._sleep(connection, claimed_short=bool(granted))
 
     def _claim(self, connection: Connection, queues: list[str], limit: int) -> list[Row]:
         # Each queue is the first to be asked in turn: none starves behind a longer one.
         self._rotation = (self._rotation + 1) % len(queues)
         self._claim_no += 1  # a number for each attempt: one whose answer was lost is told from the next
+        queues = queues[self._rotation :] + queues[: self._rotation]
+        started = time.monotonic()
         parameters = {
             "worker_id": self._session.worker_id,
             "claim_no": self._claim_no,
-            "queues": queues[self._rotation :] + queues[: self._rotation],
+            "queues": queues,
+            "floors": self._floors.of(queues, started),
             "limit": limit,
         }
-        return connection.execute(self._sql, parameters, timeout=CALL_TIMEOUT)
+        try:
+            rows = connection.execute(self._sql, parameters, timeout=CALL_TIMEOUT)
+        except DatabaseUnavailable:
+            self._unanswered.append((started, self._claim_no))  # it may have been executed all the same
+            raise
+        self._floors.claimed(rows, short=len(rows) < limit, seconds=time.monotonic() - started)
+        return rows
 
     def _hand_out(self, rows: list[Row]) -> None:
         with self._lock:
             self._outstanding += len(rows)
-        for message_id, queue_name, text, error_count, crashes, expired in rows:
+        rows.sort(key=_due)
+        for message_id, queue_name, text, error_count, crashes, expired, _ in rows:
             lease = Lease(
                 message_id, queue_name, self._session.worker_id, self._claim_no, error_count, crashes, expired
             )
@@ -194,3 +218,9 @@ class Claimer(Loop):
         free = threads + ahead - self._outstanding
         # Far ahead, claim in halves: a round trip for each single job would be the old slowness again.
         return min(free, BATCH_LIMIT) if free >= max(1, ahead // 2) else 0
+
+
+def _due(row: Row) -> float:
+    """When a claimed job was due: the oldest is handed out first."""
+    due: float = row[-1]
+    return due

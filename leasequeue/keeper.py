@@ -109,6 +109,7 @@ class Keeper(Loop):
                 "worker_id": self._session.worker_id,
                 "queues": self._session.queue_names(),
                 "draining": self._session.closing,
+                "oldest": min([lease.claim_no for lease in held_before] + [self._session.oldest_unanswered_claim]),
             },
             timeout=CALL_TIMEOUT,
         )

@@ -54,6 +54,7 @@ class Sender:
         for part in _parts(messages):
             row = {
                 "messages": "[" + ",".join(text for _, text in part) + "]",
+                "count": len(part),
                 "delay": _interval(delay),
                 "expire_after": _interval(expire_after),
             }

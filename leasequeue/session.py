@@ -132,6 +132,11 @@ class WorkerSession:
         """The number of the claim that was sent last."""
         return self._claimer.newest_claim
 
+    @property
+    def oldest_unanswered_claim(self) -> int:
+        """The number of the oldest claim whose answer may have been lost."""
+        return self._claimer.oldest_unanswered_claim
+
     def lose(self, lease: Lease) -> None:
         """The database says that a lease is no longer ours: tell the actor, which may look or not."""
         lease.lost = True

@@ -94,8 +94,8 @@ DROP INDEX IF EXISTS queue_state_mtime_idx;
 
 -- claim: the oldest ready jobs of a queue. Scheduled ones sort behind now(), running and dead ones are not in it.
 CREATE INDEX queue_ready ON queue (queue_name, available_at) WHERE state = 'queued';
--- rescue, drain: what a worker holds.
-CREATE INDEX queue_running ON queue (worker_id) WHERE state = 'consumed';
+-- heartbeat: what a worker holds, from its oldest open claim on; rescue: what a dead one held.
+CREATE INDEX queue_running ON queue (worker_id, claim_no) WHERE state = 'consumed';
 -- dead letters by queue, newest or oldest first; retention.
 CREATE INDEX queue_dead ON queue (queue_name, mtime) WHERE state = 'rejected';
 -- retention of completed jobs.

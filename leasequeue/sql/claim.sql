@@ -6,18 +6,23 @@ SELECT FROM {schema}.queue
 
 -- name: claim
 -- I2, I6: one worker gets the row, under a claim number of its own. I9: the database says what is due. I12: a delayed
--- job is a row with a later available_at. A worker that was judged dead claims nothing. Losing this commit in a server
--- crash leaves the job queued, so it need not wait for the disk.
+-- job is a row with a later available_at. A worker that was judged dead claims nothing.
+-- Losing this commit in a server crash leaves the job queued, so it need not wait for the disk. Statistics of a queue are
+-- wrong by nature, so the planner is not asked whether to read the whole table.
+-- Each queue is read from a floor on: below it are the remains of claimed jobs, which pile up while an old snapshot keeps
+-- vacuum away.
 SET LOCAL synchronous_commit TO off;
+SET LOCAL enable_seqscan TO off;
 UPDATE {schema}.queue AS q
    SET state = 'consumed', mtime = now(), worker_id = %(worker_id)s, claim_no = %(claim_no)s, starts = q.starts + 1
  WHERE q.ctid = ANY (ARRAY(
    SELECT ready.ctid
-     FROM unnest(%(queues)s::text[]) WITH ORDINALITY AS wanted (queue_name, place)
+     FROM unnest(%(queues)s::text[], %(floors)s::float8[]) WITH ORDINALITY AS wanted (queue_name, floor, place)
     CROSS JOIN LATERAL (
       SELECT r.ctid
         FROM {schema}.queue AS r
-       WHERE r.state = 'queued' AND r.queue_name = wanted.queue_name AND r.available_at <= now()
+       WHERE r.state = 'queued' AND r.queue_name = wanted.queue_name
+         AND r.available_at >= to_timestamp(wanted.floor) AND r.available_at <= now()
        ORDER BY r.available_at
        LIMIT %(limit)s
          FOR UPDATE SKIP LOCKED
@@ -25,4 +30,4 @@ UPDATE {schema}.queue AS q
     WHERE EXISTS (SELECT FROM {schema}.worker AS w WHERE w.worker_id = %(worker_id)s AND w.dead_at IS NULL)
     LIMIT %(limit)s))
 RETURNING q.message_id::text, q.queue_name, q.message::text, q.errors, q.crashes,
-          coalesce(q.expires_at <= now(), false)
+          coalesce(q.expires_at <= now(), false), extract(epoch FROM q.available_at)::float8

@@ -26,11 +26,13 @@ ON CONFLICT (message_id) DO NOTHING
 
 -- name: enqueue_many
 -- One statement, one commit, one flush to disk for thousands of jobs. A message that is stored already is left alone, so
--- that the statement can be sent again when its answer was lost.
+-- that the statement can be sent again when its answer was lost. A microsecond apart, the jobs keep their order, and a
+-- claim that has passed some of them need not look at these again.
 INSERT INTO {schema}.queue (message_id, queue_name, state, message, available_at, expires_at)
-SELECT (m ->> 'message_id')::uuid, m ->> 'queue_name', 'queued', m, now() + %(delay)s::interval,
+SELECT (m ->> 'message_id')::uuid, m ->> 'queue_name', 'queued', m,
+       now() + %(delay)s::interval - (%(count)s - place) * interval '1 microsecond',
        now() + %(delay)s::interval + %(expire_after)s::interval
-  FROM jsonb_array_elements(%(messages)s::jsonb) AS m
+  FROM jsonb_array_elements(%(messages)s::jsonb) WITH ORDINALITY AS many (m, place)
 ON CONFLICT (message_id) DO NOTHING
 
 -- name: ring

@@ -6,7 +6,8 @@ SELECT %(worker_id)s, %(host)s, %(pid)s, %(threads)s, %(queues)s, a.pid, a.backe
 ON CONFLICT (worker_id) DO NOTHING
 
 -- name: heartbeat
--- I2, I4: says that this worker lives, and asks what the database believes it holds. Not beaten: it was judged dead.
+-- I2, I4: says that this worker lives, and asks what the database believes it holds, from its oldest open claim on (what
+-- lies before are remains). Not beaten: it was judged dead.
 WITH beat AS (
   UPDATE {schema}.worker AS w
      SET heartbeat_at = now(), queues = %(queues)s, draining = %(draining)s,
@@ -17,9 +18,11 @@ WITH beat AS (
 )
 SELECT EXISTS (SELECT FROM beat),
        ARRAY(SELECT q.message_id::text FROM {schema}.queue AS q
-              WHERE q.state = 'consumed' AND q.worker_id = %(worker_id)s ORDER BY q.message_id),
+              WHERE q.state = 'consumed' AND q.worker_id = %(worker_id)s AND q.claim_no >= %(oldest)s
+              ORDER BY q.message_id),
        ARRAY(SELECT q.claim_no FROM {schema}.queue AS q
-              WHERE q.state = 'consumed' AND q.worker_id = %(worker_id)s ORDER BY q.message_id)
+              WHERE q.state = 'consumed' AND q.worker_id = %(worker_id)s AND q.claim_no >= %(oldest)s
+              ORDER BY q.message_id)
 
 -- name: deregister
 DELETE FROM {schema}.worker WHERE worker_id = %(worker_id)s

@@ -1,0 +1,56 @@
+"""Where the live part of each queue's index begins.
+
+A claimed job leaves a dead entry at the front of the index. Vacuum removes it, unless somebody's old snapshot is in the
+way: then every claim would walk over the remains of all jobs before it, and a queue that did 10,000 jobs a second does
+1,000 after a minute. So a claim starts where the last one ended. Jobs that appear below (a transaction that was slow to
+commit, a job that was handed back or rescued) are found by a look from the start, made at short intervals.
+"""
+
+from __future__ import annotations
+
+from .connection import Row
+
+#: Seconds between two looks from the start, while there is work above the floor.
+LOOK_EVERY = 0.5
+
+#: A look from the start may take this part of the time, so that it comes more rarely where it is slow.
+LOOK_SHARE = 0.05
+
+#: Seconds below the last claimed job: more than a time loses as it becomes a float.
+MARGIN = 0.001
+
+START = float("-inf")
+
+
+class Floors:
+    """Times of availability (seconds since 1970, the database's) below which a claim need not look. For one thread."""
+
+    def __init__(self) -> None:
+        self._floors: dict[str, float] = {}
+        self._look_at = 0.0
+        self._looking = False
+        self._now = 0.0
+
+    def of(self, queues: list[str], now: float) -> list[float]:
+        """The floor for each queue of the next claim; ``now`` in monotonic seconds."""
+        self._now = now
+        self._looking = now >= self._look_at
+        if self._looking:
+            return [START] * len(queues)
+        return [self._floors.get(queue_name, START) for queue_name in queues]
+
+    def claimed(self, rows: list[Row], *, short: bool, seconds: float) -> None:
+        """What the claim brought: rows with the queue's name in place 1 and the time in the last."""
+        for row in rows:
+            queue_name, due = row[1], row[-1] - MARGIN
+            if due > self._floors.get(queue_name, START):
+                self._floors[queue_name] = due
+        if self._looking:
+            self._look_at = self._now + max(LOOK_EVERY, seconds / LOOK_SHARE)
+        elif short:
+            self._look_at = 0.0
+
+    @property
+    def looked_everywhere(self) -> bool:
+        """Whether the last claim was a look from the start: only then a short answer means that nothing is ready."""
+        return self._looking
