@@ -11,6 +11,7 @@ from uuid import uuid4
 import dramatiq
 import psycopg2
 import pytest
+from answer_thief import AnswerThief
 from dramatiq.message import Message
 from waiting import wait_until
 
@@ -237,23 +238,25 @@ def test_a_worker_that_was_judged_dead_goes_on_under_a_new_name(
 
 
 def test_a_claim_whose_answer_was_lost_is_handed_back(
-    make_broker: Callable[..., LeaseBroker], start_worker: StartWorker, sql: Sql
+    make_broker: Callable[..., LeaseBroker], start_worker: StartWorker, sql: Sql, database: str
 ) -> None:
-    broker = make_broker(policy=QUICK)
-    ran: list[int] = []
-    remember = dramatiq.actor(ran.append, broker=broker, actor_name="remember")
-    start_worker(broker)
-    remember.send(1)
-    broker.join("default", timeout=10_000)
-    remember.send_with_options(args=(2,), delay=3_600_000)
-    # As if a claim of an earlier moment had been executed and its answer never arrived.
-    sql(
-        "UPDATE dramatiq.queue SET state = 'consumed', available_at = now(), claim_no = 0, starts = 1, "
-        "worker_id = (SELECT worker_id FROM dramatiq.worker)"
-    )
-    broker.join("default", timeout=10_000)
-    assert ran == [1, 2]
-    assert sql("SELECT starts FROM dramatiq.done") == [(1,), (1,)]
+    with AnswerThief(database) as network:
+        broker = make_broker(url=network.url, policy=QUICK)
+        ran: list[int] = []
+        remember = dramatiq.actor(ran.append, broker=broker, actor_name="remember")
+        start_worker(broker)
+        remember.send(1)
+        broker.join("default", timeout=10_000)
+
+        message = remember.send_with_options(args=(2,), delay=3_600_000)
+        network.stealing.set()
+        sql("UPDATE dramatiq.queue SET available_at = now()")
+        wait_until(lambda: sql("SELECT state::text FROM dramatiq.queue") == [("consumed",)], 10, "it was not claimed")
+        network.stealing.clear()
+
+        done = "SELECT starts, errors, crashes FROM dramatiq.done WHERE message_id = %s"
+        wait_until(lambda: sql(done, message.message_id) == [(1, 0, 0)], 15, "the claimed job was forgotten")
+        assert ran == [1, 2]
 
 
 def test_unstarted_jobs_are_handed_back_at_once_when_the_worker_stops_and_nothing_is_charged(
