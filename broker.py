@@ -75,6 +75,8 @@ def make_broker(settings: Settings) -> LeaseBroker:
 
 
 settings = load_settings()
+for name in ("indexq", "indexing", "leasequeue", "dramatiq"):
+    logging.getLogger(name).setLevel(settings.log_level)
 broker = make_broker(settings)
 dramatiq.set_broker(broker)
 

@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 from settings import ConnectionProblem, Settings, SettingsError, check_connection, load_settings, variable_names
 
 if TYPE_CHECKING:
-    from tests.conftest import Server
+    from conftest import Server
 
 SAMPLE = Path(__file__).resolve().parent.parent / ".env.sample"
 SECRET = "s3cret-word"
@@ -197,7 +197,6 @@ class TestValues:
             ("DRAIN_SECONDS", "nan", "a number of seconds, 0 or more"),
             ("ARCHIVE_COMPLETED_AFTER", "inf", "a number of seconds, 0 or more"),
             ("HEALTH_PORT", "70000", "a port, from 1 to 65535"),
-            ("LOG_FORMAT", "xml", "one of auto, json, console"),
             ("LOG_LEVEL", "LOUD", "one of DEBUG, INFO, WARNING, ERROR, CRITICAL"),
             ("QUEUE_NAME", "two words", "a queue name"),
             ("QUEUE_NAME", "index.DQ", "a queue name"),
@@ -241,10 +240,10 @@ class TestValues:
         load(**environ)
 
     def test_all_problems_are_reported_together(self) -> None:
-        problems = problems_of(SUPABASE_DB_URL="", RETRY_LIMIT="x", LOG_FORMAT="xml", LEASE_SECONDS="1")
+        problems = problems_of(SUPABASE_DB_URL="", RETRY_LIMIT="x", LOG_LEVEL="xml", LEASE_SECONDS="1")
 
         named = [problem.split()[1] for problem in problems]
-        assert named == ["SUPABASE_DB_URL", "RETRY_LIMIT", "LOG_FORMAT", "LEASE_SECONDS", "POLL_INTERVAL"]
+        assert named == ["SUPABASE_DB_URL", "RETRY_LIMIT", "LOG_LEVEL", "LEASE_SECONDS", "POLL_INTERVAL"]
 
 
 @pytest.fixture

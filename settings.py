@@ -1,0 +1,425 @@
+"""The environment: read once, checked against itself, frozen.
+
+Every variable is a field of `Settings` in upper case and is documented in `.env.sample`. A `.env` file in the
+working directory is honoured; the real environment wins over it. Importing this module does nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import environs
+import psycopg2
+from psycopg2.extensions import parse_dsn
+
+#: Seconds that check_connection takes at most. A start that cannot succeed must fail within 10.
+CONNECT_SECONDS = 8.0
+
+#: Where a newcomer finds the value of SUPABASE_DB_URL.
+WHERE_TO_FIND_IT = (
+    "copy the connection string from Supabase (Connect, Direct connection or Session pooler), "
+    "or use postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+)
+
+_URL_SCHEMES = ("postgres://", "postgresql://")
+_PLACEHOLDER = "[YOUR-PASSWORD]"
+_SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
+
+
+class SettingsError(Exception):
+    """The environment cannot be used. `problems` has one line for each thing to change; no line has a secret."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class ConnectionProblem(SettingsError):
+    """SUPABASE_DB_URL is well formed, but no session can be opened with it."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__([problem])
+
+
+# -- what a value may be
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """How one variable is read: `expected` is what an error says, `accepts` what else must hold."""
+
+    expected: str
+    parse: Callable[[environs.Env, str, Any], Any]
+    accepts: Callable[[Any], bool] = lambda value: True
+
+
+def _whole(default: int | None, expected: str, *, least: int, most: int = 2**31 - 1) -> Any:
+    rule = _Rule(expected, lambda env, key, unset: env.int(key, unset), lambda n: least <= n <= most)
+    return field(default=default, metadata={"rule": rule})
+
+
+def _seconds(default: float, expected: str, *, least: float = 0.001) -> Any:
+    def in_range(value: float) -> bool:
+        return math.isfinite(value) and value >= least
+
+    rule = _Rule(expected, lambda env, key, unset: env.float(key, unset), in_range)
+    return field(default=default, metadata={"rule": rule})
+
+
+def _text(default: str, expected: str, accepts: Callable[[str], bool]) -> Any:
+    rule = _Rule(expected, lambda env, key, unset: env.str(key, unset), accepts)
+    return field(default=default, metadata={"rule": rule})
+
+
+def _choice(default: str, choices: tuple[str, ...], fold: Callable[[str], str]) -> Any:
+    def parse(env: environs.Env, key: str, unset: str) -> str:
+        return fold(env.str(key, unset))
+
+    rule = _Rule(f"one of {', '.join(choices)}", parse, lambda value: value in choices)
+    return field(default=default, metadata={"rule": rule})
+
+
+def _is_schema_of_our_own(name: str) -> bool:
+    reserved = name in ("public", "information_schema", "indexing") or name.startswith("pg_")
+    return re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name) is not None and not reserved
+
+
+def _is_queue_name(name: str) -> bool:
+    # What dramatiq admits; .DQ and .XQ are its own suffixes for delayed and dead messages.
+    return re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9._-]{0,62}", name) is not None and not name.endswith((".DQ", ".XQ"))
+
+
+# -- the settings
+
+
+@dataclass(frozen=True, repr=False)
+class Settings:
+    """All settings of the product. Durations are seconds unless the name says otherwise."""
+
+    #: Where queue and index tables live. The only one without a default.
+    supabase_db_url: str
+
+    #: The queue's schema. A schema of its own: `public` belongs to the product beside us.
+    queue_schema: str = _text(
+        "dramatiq",
+        "a schema of its own: lower case letters, digits and _, not public, indexing or pg_*",
+        _is_schema_of_our_own,
+    )
+    queue_name: str = _text("index-repo", "a queue name: letters, digits, . _ -, up to 63", _is_queue_name)
+
+    #: Jobs that one worker machine runs at once.
+    worker_team_size: int = _whole(3, "a whole number of jobs, from 1 to 256", least=1, most=256)
+    #: Runs after the first one that failed.
+    retry_limit: int = _whole(3, "a whole number of retries, 0 or more", least=0)
+    retry_delay: float = _seconds(60.0, "a number of seconds, more than 0")
+    retry_max_delay: float = _seconds(180.0, "a number of seconds, more than 0")
+    #: Starts whose worker died. Counted apart from errors.
+    crash_limit: int = _whole(3, "a whole number of crashed runs, 1 or more", least=1)
+    #: From enqueue to the dead letter of a job that never finished.
+    expire_in_hours: float = _seconds(24.0, "a number of hours, more than 0")
+    #: How long a completed job can be looked up.
+    archive_completed_after: float = _seconds(3600.0, "a number of seconds, 0 or more", least=0)
+    #: How long a dead job can be looked up; 0 keeps it for ever.
+    dead_retention_days: float = _seconds(30.0, "a number of days, or 0 for ever", least=0)
+
+    #: A worker that was silent for so long has lost its jobs.
+    lease_seconds: float = _seconds(20.0, "a number of seconds, more than 0")
+    heartbeat_seconds: float = _seconds(3.0, "a number of seconds, more than 0")
+    #: What running jobs get after SIGTERM; stay below the platform's own grace.
+    drain_seconds: float = _seconds(30.0, "a number of seconds, 0 or more", least=0)
+    #: The longest run of one job.
+    job_time_limit: float = _seconds(3600.0, "a number of seconds, more than 0")
+    #: Between two looks at the queue when no notification comes.
+    poll_interval: float = _seconds(1.5, "a number of seconds, more than 0")
+    #: What send() may take before it fails.
+    enqueue_timeout: float = _seconds(5.0, "a number of seconds, more than 0")
+
+    #: A larger file is listed as skipped.
+    index_max_file_bytes: int = _whole(1024 * 1024, "a whole number of bytes, 1 or more", least=1)
+    #: A commit with more files is refused.
+    index_max_files: int = _whole(500_000, "a whole number of files, 1 or more", least=1)
+    #: Parser processes of one job; None: chosen from the cores of the machine.
+    index_parallelism: int | None = _whole(None, "a whole number of processes, 1 to 256", least=1, most=256)
+    #: The longest git command, a fetch included.
+    git_timeout: float = _seconds(600.0, "a number of seconds, more than 0")
+
+    health_host: str = _text("127.0.0.1", "an address to listen on", lambda host: " " not in host)
+    health_port: int = _whole(8000, "a port, from 1 to 65535", least=1, most=65535)
+
+    #: Of our own log lines and dramatiq's.
+    log_level: str = _choice("INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), str.upper)
+
+    def masked_url(self) -> str:
+        """The database URL for logs and messages: without any password."""
+        return mask_url(self.supabase_db_url)
+
+    def __repr__(self) -> str:
+        shown = {**vars(self), "supabase_db_url": self.masked_url()}
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+def variable_names() -> tuple[str, ...]:
+    """Every environment variable that is read, in the order of `Settings`."""
+    return tuple(each.name.upper() for each in fields(Settings))
+
+
+def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")) -> Settings:
+    """Read and check the settings; raises SettingsError with all problems at once.
+
+    environ: instead of the process's environment. dotenv: a file with more variables, which the environment
+    overrides; None or a missing file: none. An empty value counts as not set.
+    """
+    env = _Environment(os.environ if environ is None else environ)
+    if dotenv is not None and dotenv.is_file():
+        try:
+            env.read_env(dotenv, recurse=False)
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                [f"expected {dotenv} to be a readable UTF-8 text, got: {type(error).__name__}; repair or remove it"]
+            ) from None
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for each in fields(Settings):
+        key = each.name.upper()
+        if key == "SUPABASE_DB_URL":
+            url = env.str(key, "").strip()
+            values[each.name] = url
+            problems += _url_problems(url)
+            continue
+        rule: _Rule = each.metadata["rule"]
+        values[each.name] = each.default
+        try:
+            value = rule.parse(env, key, each.default)
+        except environs.EnvError:
+            problems.append(_complaint(key, rule, env))
+            continue
+        if value is not None and not rule.accepts(value):
+            problems.append(_complaint(key, rule, env))
+            continue
+        values[each.name] = value
+    settings = Settings(**values)
+    problems += _contradictions(settings)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+class _Environment(environs.Env):
+    """environs over a mapping that is given, where the original always asks the process's own environment."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        super().__init__()
+        self._given = given
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        return self._given.get(env_key) or self._environ.get(env_key) or default
+
+
+def _complaint(key: str, rule: _Rule, env: environs.Env) -> str:
+    return f"expected {key} to be {rule.expected}, got: {env.str(key)!r}; change it in the environment or in .env"
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    """What is wrong between values that are each fine by themselves."""
+    problems = []
+    if settings.lease_seconds <= 2 * settings.heartbeat_seconds:
+        problems.append(
+            "expected LEASE_SECONDS to be more than twice HEARTBEAT_SECONDS "
+            f"({settings.heartbeat_seconds:g}), so that one late heartbeat costs no job, "
+            f"got: {settings.lease_seconds:g}; raise LEASE_SECONDS or lower HEARTBEAT_SECONDS"
+        )
+    if settings.retry_max_delay < settings.retry_delay:
+        problems.append(
+            f"expected RETRY_MAX_DELAY to be at least RETRY_DELAY ({settings.retry_delay:g}), "
+            f"got: {settings.retry_max_delay:g}; raise RETRY_MAX_DELAY or lower RETRY_DELAY"
+        )
+    if settings.poll_interval >= settings.lease_seconds:
+        problems.append(
+            f"expected POLL_INTERVAL to be less than LEASE_SECONDS ({settings.lease_seconds:g}), "
+            f"got: {settings.poll_interval:g}; lower POLL_INTERVAL"
+        )
+    needed = _longest_life(settings)
+    if settings.expire_in_hours * 3600 <= needed:
+        problems.append(
+            f"expected EXPIRE_IN_HOURS to be more than {needed / 3600:.1f}, which RETRY_LIMIT + 1 runs of "
+            f"JOB_TIME_LIMIT and the delays between them may take, got: {settings.expire_in_hours:g}; "
+            "raise EXPIRE_IN_HOURS, or lower JOB_TIME_LIMIT or RETRY_LIMIT"
+        )
+    return problems
+
+
+def _longest_life(settings: Settings) -> float:
+    """Seconds that a job may take which uses all its retries and runs to its limit each time."""
+    delay, delays = settings.retry_delay, 0.0
+    for retry in range(settings.retry_limit):
+        if delay >= settings.retry_max_delay:
+            delays += (settings.retry_limit - retry) * settings.retry_max_delay
+            break
+        delays += delay
+        delay *= 2
+    return (settings.retry_limit + 1) * settings.job_time_limit + delays
+
+
+# -- the database URL
+
+
+def mask_url(url: str) -> str:
+    """`url` with *** for its password; a URL that cannot be taken apart is not shown at all."""
+    if _url_problems(url):
+        return "(a malformed URL, not shown)"
+    parts = parse_dsn(url)
+    user = quote(parts.pop("user", ""), safe="")
+    secret = ":***" if "password" in parts else ""
+    hosts, ports = parts.pop("host", "").split(","), parts.pop("port", "").split(",")
+    addresses = ",".join(map(_address, hosts, itertools.chain(ports, itertools.repeat(""))))
+    database = parts.pop("dbname")
+    others = {key: value for key, value in parts.items() if key not in _SECRET_PARAMETERS}
+    return (
+        "postgresql://"
+        + (f"{user}{secret}@" if user else "")
+        + addresses
+        + f"/{quote(database, safe='')}"
+        + (f"?{urlencode(others)}" if others else "")
+    )
+
+
+def _address(host: str, port: str) -> str:
+    shown = f"[{host}]" if ":" in host else quote(host, safe="")
+    return f"{shown}:{port}" if port else shown
+
+
+def _url_problems(url: str) -> list[str]:
+    """What is wrong with SUPABASE_DB_URL: no or one line. Pieces of the URL are shown only where none can be secret."""
+    expected = "expected SUPABASE_DB_URL to be"
+    if not url:
+        return [f"{expected} the URL of a Postgres database, got: nothing; {WHERE_TO_FIND_IT}"]
+    if url.lower().startswith(("http://", "https://")):
+        return [
+            f"{expected} a postgresql:// URL, got: {url.partition(':')[0].lower()}://..., which is SUPABASE_URL, "
+            f"the address of the HTTP API; {WHERE_TO_FIND_IT}"
+        ]
+    if not url.startswith(_URL_SCHEMES):
+        scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]{0,19})://", url)
+        got = f"a URL that starts with {scheme.group()}" if scheme else "a value without a scheme (not shown)"
+        return [f"{expected} a URL that starts with postgres:// or postgresql://, got: {got}; {WHERE_TO_FIND_IT}"]
+    if _PLACEHOLDER in url:
+        return [
+            f"{expected} a URL with the database's password, got: the placeholder {_PLACEHOLDER}; "
+            "put the password in its place, or reset it in Supabase under Database, Settings"
+        ]
+    return _part_problems(url, expected)
+
+
+def _part_problems(url: str, expected: str) -> list[str]:
+    unreadable = [
+        f"{expected} a URL that libpq can read, got: a malformed one (not shown, it holds the password); "
+        "percent-encode special characters in the password: @ is %40, / is %2F, # is %23, % is %25, space is %20"
+    ]
+    try:
+        parts = parse_dsn(url)
+    except psycopg2.Error:  # Its text quotes pieces of the URL, and with them of the password.
+        return unreadable
+    host, port, database = (parts.get(key, "") for key in ("host", "port", "dbname"))
+    # An unescaped / or @ in a password moves the borders: its rest turns up as port, host or database.
+    if not re.fullmatch(r"[0-9]*(,[0-9]*)*", port) or "@" in host + database:
+        return unreadable
+    if port and not all(0 < int(each) < 65536 for each in port.split(",") if each):
+        return [f"{expected} a URL with a port from 1 to 65535, got another port; correct it"]
+    if not host and "hostaddr" not in parts:
+        return [f"{expected} a URL with a host, got: none; {WHERE_TO_FIND_IT}"]
+    if not database:
+        return [
+            f"{expected} a URL that names a database, got: none after the host {host}; "
+            "end it with /DATABASE (on Supabase: /postgres)"
+        ]
+    return []
+
+
+# -- can we get in
+
+
+def check_connection(url: str, timeout_seconds: float = CONNECT_SECONDS) -> None:
+    """Open a session with `url` and close it. Raises ConnectionProblem with one line that says what to do.
+
+    Never takes longer than `timeout_seconds` and a little: libpq's own timeout counts anew for every address
+    of a host, and does not cover the name server.
+    """
+    answers: list[psycopg2.Error | None] = []
+
+    def connect() -> None:
+        try:
+            psycopg2.connect(url, connect_timeout=max(2, math.ceil(timeout_seconds))).close()
+        except psycopg2.Error as error:
+            answers.append(error)
+        else:
+            answers.append(None)
+
+    attempt = threading.Thread(target=connect, name="check-connection", daemon=True)
+    attempt.start()
+    attempt.join(timeout_seconds)
+    error = answers[0] if answers else TimeoutError()
+    if error is not None:
+        raise ConnectionProblem(_explain(url, error, timeout_seconds)) from None
+
+
+#: libpq gives no SQLSTATE for a session that was never opened; its text is all there is. First match counts.
+_EXPLANATIONS: tuple[tuple[str, str, str], ...] = (
+    ("could not translate host name", "a host that the name server knows", "correct the host, or check the network"),
+    (
+        "Connection refused",
+        "a server that listens at this address, but the connection was refused",
+        "start the server, or correct host and port",
+    ),
+    (
+        "password authentication failed",
+        "the right user and password, but the server refused them",
+        "correct the password; percent-encode special characters in it",
+    ),
+    (
+        "no password supplied",
+        "a URL with a password, which the server asks for",
+        "put it in: postgresql://USER:PASSWORD@...",
+    ),
+    (
+        "Tenant or user not found",
+        "a user that the Supabase pooler knows",
+        "use postgres.PROJECT-REF as the user, and the pooler host of the project's region",
+    ),
+    (
+        "does not exist",
+        "a database and a user that exist on the server",
+        "correct the URL's end (/DATABASE) or its user, or create them",
+    ),
+    (
+        "received invalid response",
+        "a Postgres server at this address, but something else answers there",
+        "correct host and port",
+    ),
+    ("does not support SSL", "a server that speaks SSL as the URL asks", "correct sslmode in the URL"),
+    ("too many", "a server with a free connection", "close other clients, or use the session pooler"),
+    ("starting up", "a server that has finished starting", "try again in a moment"),
+    ("Network is unreachable", "an address that can be reached", "use the session pooler where there is no IPv6"),
+)
+
+
+def _explain(url: str, error: Exception, timeout_seconds: float) -> str:
+    shown = mask_url(url)
+    if isinstance(error, TimeoutError) or "timeout expired" in str(error):
+        return (
+            f"expected SUPABASE_DB_URL to name a server that answers, got no answer from {shown} within "
+            f"{timeout_seconds:g} s; check host, port, firewall and network"
+        )
+    for sign, expected, advice in _EXPLANATIONS:
+        if sign in str(error):
+            return f"expected SUPABASE_DB_URL to have {expected}, got: {shown}; {advice}"
+    last = (str(error).strip().splitlines() or ["no reason given"])[-1].strip()
+    return f"expected SUPABASE_DB_URL to open a session, got from {shown}: {last}"
