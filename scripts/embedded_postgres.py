@@ -116,9 +116,7 @@ class EmbeddedPostgres:
         port = self._pid_file_value(3) if self.pid is not None else None
         port = port or self._last_port()
         if port is None:
-            raise PostgresError(
-                f"expected a server to have been started in {self.directory}, found none; start it"
-            )
+            raise PostgresError(f"expected a server to have been started in {self.directory}, found none; start it")
         return port
 
     @property
@@ -128,7 +126,8 @@ class EmbeddedPostgres:
 
     def url_of(self, database: str) -> str:
         """The URL of `database`, with the password."""
-        return f"postgresql://postgres:{self._password()}@{HOST}:{self.port}/{quote(database, safe='')}"
+        port = self.port
+        return f"postgresql://postgres:{self._password()}@{HOST}:{port}/{quote(database, safe='')}"
 
     def pid_file_lines(self) -> list[str]:
         """The server's own postmaster.pid; empty when it is not there. May be left over from a killed one."""
@@ -170,11 +169,7 @@ class EmbeddedPostgres:
             return
         with self._lock():
             pid = self.pid
-            steps = (
-                [signal.SIGQUIT, signal.SIGKILL]
-                if immediate
-                else [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL]
-            )
+            steps = [signal.SIGQUIT, signal.SIGKILL] if immediate else [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL]
             for step in steps:
                 if pid is None or not _signal(pid, step):
                     break
@@ -292,16 +287,12 @@ class EmbeddedPostgres:
             if self._has_ended():
                 raise self._failure("expected the server to start, but it ended")
             if time.monotonic() > deadline:
-                raise self._failure(
-                    f"expected the server to be ready within {START_SECONDS:.0f} s, it is not"
-                )
+                raise self._failure(f"expected the server to be ready within {START_SECONDS:.0f} s, it is not")
             threading.Event().wait(LOOK_SECONDS)
         try:
             self._connect().close()
         except psycopg2.OperationalError as error:
-            raise self._failure(
-                f"expected the server to let postgres in, but: {str(error).strip()}"
-            ) from None
+            raise self._failure(f"expected the server to let postgres in, but: {str(error).strip()}") from None
 
     def _has_ended(self) -> bool:
         if self._process is not None:
@@ -392,9 +383,7 @@ class EmbeddedPostgres:
 def is_port_free(port: int) -> bool:
     """Whether a server could listen on `port` of the loopback address at this moment."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # As Postgres does: TIME_WAIT is no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # As Postgres does: TIME_WAIT is no obstacle.
         try:
             probe.bind((HOST, port))
             probe.listen(1)

@@ -12,7 +12,7 @@ import pwd
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -125,20 +125,20 @@ class Identity:
 def choose_identity(bin_directory: Path, directory: Path) -> Identity:
     """As whom a server with its files in `directory` can run.
 
-    Postgres refuses uid 0. Root therefore becomes an ordinary user: in a user namespace of its own where the
-    kernel allows one (nothing has to be given away, and a 0700 home stays usable), else by dropping to the
-    owner of the directory or to nobody, to whom the directory is then given. Raises PostgresError when no way
-    is open.
+    Postgres refuses uid 0, and a uid without a name. Root therefore becomes an ordinary user: in a user namespace
+    of its own where the kernel allows one (nothing has to be given away, and a 0700 home stays usable), else by
+    dropping to nobody, to whom the directory is then given. A directory that belongs to somebody already stays
+    theirs. A nameless user (a container started with --user) gets a name in a user namespace as well.
+    Raises PostgresError when no way is open.
     """
-    if os.geteuid() != 0:
-        return Identity()
     owner = directory.stat()
-    if owner.st_uid not in (0, NOBODY):
-        candidates = [Identity(user=owner.st_uid, group=owner.st_gid)]
-    elif owner.st_uid == NOBODY:
-        candidates = [_nobody()]
+    if os.geteuid() != 0:
+        candidates = [Identity()] if _has_name(os.geteuid()) else _in_user_namespace()
+    elif owner.st_uid != 0:
+        given = Identity(user=owner.st_uid, group=owner.st_gid)
+        candidates = [given] if _has_name(owner.st_uid) else _in_user_namespace(given)
     else:
-        candidates = [*_user_namespace(), _nobody()]
+        candidates = [*_in_user_namespace(), _nobody()]
     for identity in candidates:
         try:
             identity.take_over(directory)
@@ -146,21 +146,30 @@ def choose_identity(bin_directory: Path, directory: Path) -> Identity:
             continue
         if identity.can_use(bin_directory, directory):
             return identity
-    os.chown(directory, owner.st_uid, owner.st_gid)
+    if os.geteuid() == 0:
+        os.chown(directory, owner.st_uid, owner.st_gid)
     raise PostgresError(
-        f"expected to run Postgres as an unprivileged user with its files in {directory}, "
-        "but root may not make a user namespace here, and nobody cannot reach "
-        f"that directory or {bin_directory}; "
-        "run as an ordinary user, or from a directory that everybody may enter"
+        f"expected to run Postgres from {bin_directory} as an unprivileged user that has a name, with its files in "
+        f"{directory}; user {os.geteuid()} can neither do so nor make a user namespace, and where root tried nobody, "
+        "the directories were closed to it; run as an ordinary user, or from a directory that everybody may enter"
     )
 
 
-def _user_namespace() -> list[Identity]:
-    """Root as nobody in a namespace of its own; none where `unshare` is missing (macOS, small images)."""
+def _in_user_namespace(outside: Identity | None = None) -> list[Identity]:
+    """As nobody in a namespace, as `outside` to the rest of the machine; none where there is no `unshare`."""
     unshare = shutil.which("unshare")
     if unshare is None:
         return []
-    return [Identity(prefix=(unshare, "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--"))]
+    prefix = (unshare, "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--")
+    return [replace(outside or Identity(), prefix=prefix)]
+
+
+def _has_name(user: int) -> bool:
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        return False
+    return True
 
 
 def _nobody() -> Identity:

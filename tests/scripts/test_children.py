@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 from children import Children
-
-from tests.waiting import wait_until
+from waiting import wait_until
 
 POLITE = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done"
 STUBBORN = "trap '' TERM; sleep 300 & echo $!; wait; while :; do sleep 0.05; done"

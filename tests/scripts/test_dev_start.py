@@ -30,6 +30,8 @@ def clone(tmp_path: Path) -> Iterator[Path]:
     directory = tmp_path / "a clone"
     names = subprocess.run(TRACKED, cwd=REPOSITORY, capture_output=True, check=True).stdout.decode().split("\0")
     for name in filter(None, names):
+        if not (REPOSITORY / name).is_file():
+            continue  # Deleted here and not committed yet.
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, directory / name)
     yield directory
@@ -88,6 +90,27 @@ def expect_nothing_left(clone: Path) -> None:
     assert left == [], f"processes that still work in the clone: {left}"
 
 
+def look_up(clone: Path, name: str) -> str:
+    """What indexq finds after the start has ended, as a newcomer asks it."""
+    asked = subprocess.run(
+        [Path(sys.executable).with_name("indexq"), "symbols", name, "--json"],
+        cwd=clone,
+        env=environment(clone),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert asked.returncode == 0, asked.stderr
+    return asked.stdout
+
+
+def stop_database(clone: Path) -> None:
+    """With the command that the start printed, less the path of its Python."""
+    command = [sys.executable, "scripts/embedded_postgres.py", "stop"]
+    subprocess.run(command, cwd=clone, env=environment(clone), check=True, timeout=30)
+
+
 def counted(clone: Path, question: str) -> object:
     server = EmbeddedPostgres(clone / ".local" / "postgres", port=0)
     with closing(psycopg2.connect(server.start())) as connection, connection.cursor() as cursor:
@@ -112,16 +135,20 @@ def test_once_indexes_the_repository_and_ends_twice_in_a_row(clone: Path, small_
         said = finish(start)
 
         assert start.returncode == 0, said
-        assert said.rstrip().endswith("Job queue stopped")
+        assert said.splitlines()[-2] == "Job queue stopped"
+        assert said.splitlines()[-1].startswith("Embedded Postgres keeps running for indexq.")
         assert ("written to .env" in said) == (turn == "first")
-        expect_nothing_left(clone)
+        assert "shapes.py" in look_up(clone, "Square")
+        if turn == "second":
+            stop_database(clone)
+            expect_nothing_left(clone)
 
     assert (clone / ".env").read_bytes().startswith(b"# mine\r\nLOG_LEVEL=WARNING\r\nSUPABASE_DB_URL=")
     assert counted(clone, "SELECT count(*) FROM indexing.commit_files") == 2
     assert counted(clone, "SELECT count(*) FROM indexing.symbols") == 2
 
 
-def test_stays_up_until_it_is_stopped_then_drains(clone: Path, small_repository: Path, number: signal.Signals) -> None:
+def test_stays_up_until_it_is_stopped_then_drains(clone: Path, small_repository: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         start = begin(clone, small_repository, HEALTH_PORT=str(taken.getsockname()[1]))
         assert start.stdout is not None
@@ -182,6 +209,7 @@ def test_a_clean_clone_needs_nothing_but_the_one_command(clone: Path, small_repo
         command, cwd=clone.parent, env=settings, capture_output=True, text=True, timeout=250, check=False
     )
     assert start.returncode == 0, start.stdout + start.stderr
+    stop_database(clone)
     expect_nothing_left(clone)
 
     again = subprocess.run(

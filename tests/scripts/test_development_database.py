@@ -17,7 +17,7 @@ from embedded_postgres import EmbeddedPostgres
 from settings import SettingsError, check_connection
 
 if TYPE_CHECKING:
-    from tests.conftest import Server
+    from conftest import Server
 
 REFUSED = "postgresql://u:p@127.0.0.1:1/d"
 

@@ -21,8 +21,7 @@ import pytest
 from embedded_postgres import EmbeddedPostgres, is_port_free
 from postgres_programs import Identity, PostgresError
 from throwaway_postgres import ThrowawayPostgres
-
-from tests.waiting import wait_until
+from waiting import wait_until
 
 LAUNCHER = Path(embedded_postgres.__file__)
 
