@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -74,9 +74,10 @@ class Claimer(Loop):
         self._unanswered: list[tuple[float, int]] = []
         self._listening: frozenset[str] = frozenset()
         self._look_again_at = 0.0
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
+        # Sockets, not bare descriptors: a late wake-up must not write into whatever has the number by then.
+        self._alarm, self._alarm_button = socket.socketpair()
+        self._alarm.setblocking(False)
+        self._alarm_button.setblocking(False)
 
     # Asked by the threads of the worker.
 
@@ -106,13 +107,18 @@ class Claimer(Loop):
         return min((claim_no for _, claim_no in self._unanswered), default=self._claim_no)
 
     def wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # it is full of reasons to wake up already
-            os.write(self._wake_write, b"!")
+        # Full of reasons to wake up already, or closed because the loop has ended.
+        with contextlib.suppress(OSError):
+            self._alarm_button.send(b"!")
 
     # The loop.
 
     def greet(self, connection: Connection) -> None:
         self._listening = frozenset()
+
+    def finish(self) -> None:
+        self._alarm_button.close()
+        self._alarm.close()
 
     def round(self) -> None:
         connection = self.connection()
@@ -194,12 +200,12 @@ class Claimer(Loop):
         now = time.monotonic()
         if self._look_again_at > now:
             timeout = self._look_again_at - now
-        rung = connection.wait(self._wake_read, timeout)
+        rung = connection.wait(self._alarm.fileno(), timeout)
         if rung:
             # Whoever sends right behind a ring does not ring again: look once more when that time is over.
             self._look_again_at = time.monotonic() + DEBOUNCE * 1.5
         with contextlib.suppress(BlockingIOError):
-            os.read(self._wake_read, 4096)
+            self._alarm.recv(4096)
 
     def _listen(self, connection: Connection) -> None:
         wanted = frozenset(self._channel_of(name) for name in self._session.queue_names())

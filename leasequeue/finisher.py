@@ -140,8 +140,8 @@ class Finisher(Loop):
         rows = connection.execute(
             self._queries["finish_done"],
             {
-                "worker_id": group[0].worker_id,
                 "message_ids": [lease.message_id for lease in group],
+                "worker_ids": [lease.worker_id for lease in group],
                 "claim_nos": [lease.claim_no for lease in group],
                 "results": [lease.result for lease in group],
                 "ttls": [lease.result_ttl for lease in group],
@@ -156,8 +156,8 @@ class Finisher(Loop):
         rows = connection.execute(
             self._queries["hand_back"],
             {
-                "worker_id": group[0].worker_id,
                 "message_ids": [lease.message_id for lease in group],
+                "worker_ids": [lease.worker_id for lease in group],
                 "claim_nos": [lease.claim_no for lease in group],
             },
             timeout=CALL_TIMEOUT,

@@ -94,6 +94,7 @@ class Keeper(Loop):
                 "pid": self._session.pid,
                 "threads": self._session.threads,
                 "queues": self._session.queue_names(),
+                "backend_pid": connection.backend_pid,
             },
             timeout=CALL_TIMEOUT,
         )
@@ -103,10 +104,11 @@ class Keeper(Loop):
     def _beat(self, connection: Connection) -> None:
         newest = self._session.newest_claim  # before we ask: what is claimed meanwhile is not told here
         held_before = self._session.leases()
-        ((alive, ids, claims),) = connection.execute(
+        ((silent_seconds, ids, claims),) = connection.execute(
             self._queries["heartbeat"],
             {
                 "worker_id": self._session.worker_id,
+                "backend_pid": connection.backend_pid,
                 "queues": self._session.queue_names(),
                 "draining": self._session.closing,
                 "oldest": min([lease.claim_no for lease in held_before] + [self._session.oldest_unanswered_claim]),
@@ -117,7 +119,7 @@ class Keeper(Loop):
         for lease in held_before:
             if (lease.message_id, lease.claim_no) not in held and lease.outcome is None and not lease.lost:
                 self._session.lose(lease)
-        if not alive:
+        if silent_seconds is None:
             self._log.error(
                 "this worker was presumed dead and its jobs were given to others; it goes on under a new name"
             )
@@ -125,6 +127,8 @@ class Keeper(Loop):
             self._announce(connection)
             self._suspects.clear()
             return
+        if silent_seconds > self._grace:
+            self._in_touch_since = time.monotonic()  # we were away ourselves: frozen, or cut off
         self._return_phantoms(held, newest)
 
     def _return_phantoms(self, held: set[tuple[str, int]], newest: int) -> None:

@@ -7,12 +7,14 @@ SELECT FROM {schema}.queue
 -- name: claim
 -- I2, I6: one worker gets the row, under a claim number of its own. I9: the database says what is due. I12: a delayed
 -- job is a row with a later available_at. A worker that was judged dead claims nothing.
+-- It ends by itself before its caller gives up on it: a claim must not be made that nobody waits for any more.
 -- Losing this commit in a server crash leaves the job queued, so it need not wait for the disk. Statistics of a queue are
 -- wrong by nature, so the planner is not asked whether to read the whole table.
 -- Each queue is read from a floor on: below it are the remains of claimed jobs, which pile up while an old snapshot keeps
 -- vacuum away.
 SET LOCAL synchronous_commit TO off;
 SET LOCAL enable_seqscan TO off;
+SET LOCAL statement_timeout TO '8s';
 UPDATE {schema}.queue AS q
    SET state = 'consumed', mtime = now(), worker_id = %(worker_id)s, claim_no = %(claim_no)s, starts = q.starts + 1
  WHERE q.ctid = ANY (ARRAY(

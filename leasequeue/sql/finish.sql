@@ -4,9 +4,9 @@
 SET LOCAL synchronous_commit TO off;
 WITH finished AS (
   DELETE FROM {schema}.queue AS q
-   USING unnest(%(message_ids)s::uuid[], %(claim_nos)s::bigint[], %(results)s::jsonb[], %(ttls)s::float8[])
-         AS f (message_id, claim_no, result, ttl)
-   WHERE q.message_id = f.message_id AND q.worker_id = %(worker_id)s AND q.claim_no = f.claim_no
+   USING unnest(%(message_ids)s::uuid[], %(worker_ids)s::uuid[], %(claim_nos)s::bigint[], %(results)s::jsonb[],
+                %(ttls)s::float8[]) AS f (message_id, worker_id, claim_no, result, ttl)
+   WHERE q.message_id = f.message_id AND q.worker_id = f.worker_id AND q.claim_no = f.claim_no
   RETURNING q.message_id, q.queue_name, q.message, f.result, f.ttl, q.enqueued_at, q.mtime, q.starts, q.errors, q.crashes
 )
 INSERT INTO {schema}.done AS d
@@ -49,6 +49,7 @@ RETURNING message_id::text
 -- I3: a drain costs nothing. The job is again where it was, due at once, with its start returned.
 UPDATE {schema}.queue AS q
    SET state = 'queued', mtime = now(), starts = q.starts - 1, worker_id = NULL, claim_no = NULL
-  FROM unnest(%(message_ids)s::uuid[], %(claim_nos)s::bigint[]) AS f (message_id, claim_no)
- WHERE q.message_id = f.message_id AND q.worker_id = %(worker_id)s AND q.claim_no = f.claim_no
+  FROM unnest(%(message_ids)s::uuid[], %(worker_ids)s::uuid[], %(claim_nos)s::bigint[])
+       AS f (message_id, worker_id, claim_no)
+ WHERE q.message_id = f.message_id AND q.worker_id = f.worker_id AND q.claim_no = f.claim_no
 RETURNING q.message_id::text

@@ -1,22 +1,25 @@
 -- name: register
--- I4: a claim is only as good as the heartbeat of its worker; this row is that heartbeat.
+-- I4: a claim is only as good as the heartbeat of its worker; this row is that heartbeat. The server process is noted only
+-- where the client is told the same one: behind a transaction pooler it belongs to somebody else a moment later.
 INSERT INTO {schema}.worker (worker_id, host, pid, threads, queues, backend_pid, backend_start)
 SELECT %(worker_id)s, %(host)s, %(pid)s, %(threads)s, %(queues)s, a.pid, a.backend_start
-  FROM (SELECT pg_backend_pid()) AS me (pid) LEFT JOIN pg_stat_activity AS a ON a.pid = me.pid
+  FROM (VALUES (%(backend_pid)s)) AS me (pid)
+  LEFT JOIN pg_stat_activity AS a ON a.pid = me.pid AND a.pid = pg_backend_pid()
 ON CONFLICT (worker_id) DO NOTHING
 
 -- name: heartbeat
--- I2, I4: says that this worker lives, and asks what the database believes it holds, from its oldest open claim on (what
--- lies before are remains). Not beaten: it was judged dead.
+-- I2, I4: says that this worker lives, and asks for how long it had been silent and what the database believes it holds,
+-- from its oldest open claim on (what lies before are remains). Null: it was judged dead.
 WITH beat AS (
   UPDATE {schema}.worker AS w
      SET heartbeat_at = now(), queues = %(queues)s, draining = %(draining)s,
          backend_pid = a.pid, backend_start = a.backend_start
-    FROM (SELECT pg_backend_pid()) AS me (pid) LEFT JOIN pg_stat_activity AS a ON a.pid = me.pid
-   WHERE w.worker_id = %(worker_id)s AND w.dead_at IS NULL
-  RETURNING 1
+    FROM {schema}.worker AS before
+    LEFT JOIN pg_stat_activity AS a ON a.pid = %(backend_pid)s AND a.pid = pg_backend_pid()
+   WHERE w.worker_id = %(worker_id)s AND w.dead_at IS NULL AND before.worker_id = w.worker_id
+  RETURNING extract(epoch FROM now() - before.heartbeat_at)::float8 AS silent_seconds
 )
-SELECT EXISTS (SELECT FROM beat),
+SELECT (SELECT silent_seconds FROM beat),
        ARRAY(SELECT q.message_id::text FROM {schema}.queue AS q
               WHERE q.state = 'consumed' AND q.worker_id = %(worker_id)s AND q.claim_no >= %(oldest)s
               ORDER BY q.message_id),
