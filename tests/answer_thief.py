@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 
 class AnswerThief:
-    """Forwards to a server; while ``stealing`` is set, the first answer on each connection is lost and ends it.
+    """Forwards to a server. The first answer that contains what ``steal`` was told is lost, and its connection ends.
 
     with AnswerThief(url) as network:
         connect(network.url)
@@ -24,8 +24,8 @@ class AnswerThief:
         credentials, _, _ = parts.netloc.rpartition("@")
         address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.url = urlunsplit(parts._replace(netloc=f"{credentials}@{address}" if credentials else address))
-        self.stealing = threading.Event()
         self.stolen = threading.Event()
+        self._wanted: bytes | None = None
         self._closing = threading.Event()
 
     def __enter__(self) -> AnswerThief:
@@ -37,6 +37,10 @@ class AnswerThief:
     ) -> None:
         self._closing.set()
         self._listener.close()
+
+    def steal(self, text: str) -> None:
+        """Lose the next answer in which this text is."""
+        self._wanted = text.encode()
 
     def _accept(self) -> None:
         while not self._closing.is_set():
@@ -54,7 +58,8 @@ class AnswerThief:
                     data = end.recv(65536)
                     if not data:
                         return
-                    if end is server and self.stealing.is_set():
+                    if end is server and self._wanted is not None and self._wanted in data:
+                        self._wanted = None
                         self.stolen.set()
                         return
                     (server if end is client else client).sendall(data)

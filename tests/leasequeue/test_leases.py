@@ -249,10 +249,10 @@ def test_a_claim_whose_answer_was_lost_is_handed_back(
         broker.join("default", timeout=10_000)
 
         message = remember.send_with_options(args=(2,), delay=3_600_000)
-        network.stealing.set()
+        network.steal(message.message_id)
         sql("UPDATE dramatiq.queue SET available_at = now()")
-        wait_until(lambda: sql("SELECT state::text FROM dramatiq.queue") == [("consumed",)], 10, "it was not claimed")
-        network.stealing.clear()
+        assert network.stolen.wait(10)
+        assert sql("SELECT state::text FROM dramatiq.queue") == [("consumed",)]
 
         done = "SELECT starts, errors, crashes FROM dramatiq.done WHERE message_id = %s"
         wait_until(lambda: sql(done, message.message_id) == [(1, 0, 0)], 15, "the claimed job was forgotten")
