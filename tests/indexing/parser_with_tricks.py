@@ -35,8 +35,7 @@ def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Pa
             _crash()
         return _real_parse(language, rest.encode(), seconds, max_symbols)
     elif trick == "exhaust":
-        parser._extractor = lambda _language: _Exhausting()  # type: ignore[assignment]
-        return _real_parse(language, content, seconds, max_symbols)
+        return _exhaust(language, content, seconds, max_symbols)
     elif trick == "babble":
         for descriptor in range(3, 20):
             try:
@@ -52,6 +51,15 @@ class _Exhausting:
 
     def extract(self, source: bytes, **_limits: float) -> list[Symbol]:
         return [Symbol("x", "y", 1, 1, "", None)] * (len(source) * 10**12)
+
+
+def _exhaust(language: str, content: bytes, seconds: float, max_symbols: int) -> Parsed:
+    real = parser._extractor
+    parser._extractor = lambda _language: _Exhausting()  # type: ignore[assignment]
+    try:
+        return _real_parse(language, content, seconds, max_symbols)
+    finally:
+        parser._extractor = real
 
 
 def _crash() -> NoReturn:

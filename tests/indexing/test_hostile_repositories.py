@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from git_repositories import Repository
+from index_database import Index
 
 from indexing.errors import CommitNotFound, UnsafeRepository
-from tests.indexing.conftest import Index
-from tests.indexing.repositories import Repository
 
 Make = Callable[..., Repository]
 
@@ -84,6 +84,13 @@ def test_the_same_partial_clone_does_run_its_command_under_plain_git(make_reposi
     assert trap.exists()
 
 
+def test_a_configuration_that_git_would_refuse_changes_nothing(index: Index, make_repository: Make) -> None:
+    repository = make_repository({"a.py": "def f(): pass\n"})
+    config = repository.path / ".git/config"
+    config.write_text(config.read_text() + "[extensions]\n\tnonsense = true\n[core]\n\trepositoryformatversion = 1\n")
+    assert index.run(repository.url).symbols_extracted == 1
+
+
 def test_a_commit_that_is_missing_is_not_fetched(index: Index, make_repository: Make, trap: Path) -> None:
     repository = make_repository({"a.py": ""})
     lose(repository, repository.head)
@@ -113,7 +120,7 @@ def test_variables_of_git_in_our_own_environment_change_nothing(
         "GIT_NAMESPACE": "x",
     }.items():
         monkeypatch.setenv(name, value)
-    # The helper's own git must not see them: nothing is committed from here on.
+    # Nothing is committed from here on: the git of the test itself would see them.
     assert index.run(repository.url).symbols_extracted == 1
     assert not trap.exists()
 

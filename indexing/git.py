@@ -1,0 +1,153 @@
+"""The one place that runs git: argv only, an environment of our own, a time limit, the whole process group killed.
+
+A repository's own configuration can name commands that git would run. So git never runs inside somebody else's
+repository: see ``objects`` and ``local``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Final
+
+from indexing.errors import GitUnavailable, TransientIndexError
+from indexing.location import mask
+
+#: The oldest git with everything used here: ``rev-parse --end-of-options`` that works, ``init --object-format``.
+OLDEST_VERSION: Final = (2, 31)
+
+#: Longest time without a look at the caller's wishes, in seconds.
+_WAKE_SECONDS: Final = 0.2
+
+#: Seconds for ``git --version``, which touches nothing.
+_VERSION_TIMEOUT_SECONDS: Final = 20.0
+
+#: Longest error text kept of git's, in characters.
+_MAX_ERROR: Final = 500
+
+# What git may see of our environment. Everything else could change what it does: GIT_* most of all.
+_KEPT_VARIABLES: Final = frozenset(
+    {"PATH", "TMPDIR", "LD_LIBRARY_PATH", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+    | {f"{scheme}_proxy" for scheme in ("http", "https", "no", "all")}
+    | {f"{scheme}_PROXY" for scheme in ("HTTP", "HTTPS", "NO", "ALL")}
+)
+
+
+class GitFailed(TransientIndexError):
+    """A git command ended with an error, and nobody knew better; ``stderr`` is its text, without credentials."""
+
+    def __init__(self, command: str, exit_code: int, stderr: str) -> None:
+        super().__init__(f"git {command}: exit code {exit_code}: {stderr}")
+        self.stderr = stderr
+
+
+def nothing_to_do() -> None:
+    """The ``on_wait`` of callers that need none."""
+
+
+def environment(home: Path, *, protocols: str = "none") -> dict[str, str]:
+    """The variables git runs with. ``protocols``: those it may talk, such as ``https:ssh``; none by default."""
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT_VARIABLES}
+    return kept | {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home),
+        "LC_ALL": "C",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "",
+        "SSH_ASKPASS": "",
+        "GIT_ALLOW_PROTOCOL": protocols,
+        # Known to newer gits only; without any protocol there is nothing to fetch lazily with, either.
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+    }
+
+
+def run(
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    timeout_seconds: float,
+    on_wait: Callable[[], None] = nothing_to_do,
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+    stdout: IO[bytes] | int = subprocess.PIPE,
+) -> bytes:
+    """Run ``git ARGUMENTS`` and return what it printed (nothing when ``stdout`` is a file).
+
+    Calls ``on_wait`` several times a second; it may raise to stop. GitFailed, TransientIndexError after the time limit,
+    GitUnavailable. Whatever happens, nothing it started is left.
+    """
+    try:
+        process = subprocess.Popen(  # noqa: S603 argv, no shell; refs and URLs stand behind --end-of-options or --
+            ["git", *arguments],  # noqa: S607 the operator's PATH says which git
+            env=dict(environment),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            cwd=environment["HOME"],
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise GitUnavailable(f"expected git on the PATH, got {error.strerror}: install git") from error
+    deadline = time.monotonic() + timeout_seconds
+    with process:
+        try:
+            while True:
+                try:
+                    output, errors = process.communicate(timeout=_WAKE_SECONDS)
+                    break
+                except subprocess.TimeoutExpired:
+                    on_wait()
+                    if time.monotonic() > deadline:
+                        raise TransientIndexError(
+                            f"expected git {arguments[0]} to end within {timeout_seconds:g} s, and it was still running"
+                        ) from None
+        except BaseException:
+            _kill_group(process.pid)
+            raise
+    if process.returncode != 0:
+        raise GitFailed(arguments[0], process.returncode, _readable(errors))
+    return output or b""
+
+
+def check_version() -> None:
+    """GitUnavailable when git is absent or too old."""
+    version = _version(os.environ.get("PATH", ""))
+    if version < OLDEST_VERSION:
+        raise GitUnavailable(
+            f"expected git {_dotted(OLDEST_VERSION)} or newer, got {_dotted(version)}: install a newer git"
+        )
+
+
+@lru_cache(maxsize=8)
+def _version(_path: str) -> tuple[int, ...]:
+    anywhere = environment(Path("/"))
+    text = run(["--version"], environment=anywhere, timeout_seconds=_VERSION_TIMEOUT_SECONDS).decode()
+    numbers = re.search(r"(\d+)\.(\d+)", text)
+    if numbers is None:
+        raise GitUnavailable(f"expected git --version to name a version, got {text.strip()!r}")
+    return int(numbers[1]), int(numbers[2])
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def _readable(stderr: bytes | None) -> str:
+    text = mask((stderr or b"").decode("utf-8", "replace").strip())
+    return text if len(text) <= _MAX_ERROR else "..." + text[-_MAX_ERROR:]
+
+
+def _kill_group(group: int) -> None:
+    # Helpers (ssh, upload-pack) would outlive git. The leader has not been waited for, so the number is still ours.
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)

@@ -1,0 +1,150 @@
+"""Repositories to index, and the jobs that do it, as rows.
+
+Every function takes a cursor and leaves the transaction to the caller: a job and its message are written together or
+not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 a class, whatever the driver calls it
+
+from indexing import location
+from indexing.queries import query
+from indexing.report import IndexReport, Progress
+
+Status = Literal["pending", "processing", "completed", "failed"]
+
+#: Longest error kept, in characters.
+_MAX_ERROR: Final = 2000
+
+
+@dataclass(frozen=True)
+class RepositoryRow:
+    """A row of ``repositories``."""
+
+    id: str
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A row of ``index_jobs`` with its repository. ``stats`` is an IndexReport by field names."""
+
+    id: str
+    repository_id: str
+    repository_name: str
+    repository_url: str
+    commit_sha: str | None
+    resolved_sha: str | None
+    status: Status
+    phase: str | None
+    files_total: int | None
+    files_done: int
+    symbols: int
+    stats: Mapping[str, Any] | None
+    error: str | None
+    retry_count: int
+    message_id: str | None
+    created_at: datetime
+    started_at: datetime | None
+    updated_at: datetime
+    finished_at: datetime | None
+
+
+def add_repository(cursor: Cursor, url: str, name: str | None = None) -> str:
+    """The id of the repository with this URL or absolute path, made if there is none; its name is not changed.
+
+    RepositoryRefused for a URL that could not be indexed, or that has a secret in it.
+    """
+    place = location.parse(url)
+    cursor.execute(query("add_repository"), {"url": place.url, "name": name or place.name})
+    return _returned_id(cursor)
+
+
+def get_repository(cursor: Cursor, repository_id: str) -> RepositoryRow | None:
+    """A repository; None when there is none."""
+    cursor.execute(query("get_repository"), {"repository_id": repository_id})
+    row = cursor.fetchone()
+    return None if row is None else RepositoryRow(*row)
+
+
+def add_job(
+    cursor: Cursor,
+    repository_id: str,
+    commit_sha: str | None = None,
+    job_id: str | None = None,
+    *,
+    message_id: str | None = None,
+) -> str:
+    """A pending job's id. ``commit_sha``: an id, branch or tag; None: the head of the default branch."""
+    values = {"job_id": job_id, "repository_id": repository_id, "commit_sha": commit_sha, "message_id": message_id}
+    cursor.execute(query("add_job"), values)
+    return _returned_id(cursor)
+
+
+def mark_processing(cursor: Cursor, job_id: str, *, retry_count: int = 0) -> bool:
+    """A try begins; False when there is no such job."""
+    cursor.execute(query("mark_processing"), {"job_id": job_id, "retry_count": retry_count})
+    return cursor.rowcount == 1
+
+
+def report_progress(cursor: Cursor, job_id: str, progress: Progress) -> bool:
+    """Where a try is; False, and nothing is written, when the job is not being processed."""
+    values = {
+        "job_id": job_id,
+        "phase": progress.phase,
+        "files_total": progress.files_total,
+        "files_done": progress.files_done,
+        "symbols": progress.symbols,
+    }
+    cursor.execute(query("report_progress"), values)
+    return cursor.rowcount == 1
+
+
+def mark_completed(cursor: Cursor, job_id: str, report: IndexReport) -> bool:
+    """The end; False, and nothing is written, when the job is not being processed."""
+    values = {
+        "job_id": job_id,
+        "resolved_sha": report.commit_sha,
+        "files_total": report.files_processed + report.files_skipped,
+        "symbols": report.symbols_extracted,
+        "stats": json.dumps(report.as_json()),
+    }
+    cursor.execute(query("mark_completed"), values)
+    return cursor.rowcount == 1
+
+
+def mark_failed(cursor: Cursor, job_id: str, error: str, retry_count: int, *, final: bool) -> bool:
+    """A try failed: ``final`` for good, else the job is pending again. False when the job has ended already."""
+    readable = location.mask(error).replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    readable = readable.encode("utf-8", "replace").decode()[:_MAX_ERROR] or "no message"
+    cursor.execute(
+        query("mark_failed"), {"job_id": job_id, "error": readable, "retry_count": retry_count, "final": final}
+    )
+    return cursor.rowcount == 1
+
+
+def get_job(cursor: Cursor, job_id: str) -> JobRow | None:
+    """A job; None when there is none."""
+    cursor.execute(query("get_job"), {"job_id": job_id})
+    row = cursor.fetchone()
+    return None if row is None else JobRow(*row)
+
+
+def latest_jobs(cursor: Cursor, limit: int = 20) -> list[JobRow]:
+    """The newest jobs, newest first."""
+    cursor.execute(query("latest_jobs"), {"limit": limit})
+    return [JobRow(*row) for row in cursor.fetchall()]
+
+
+def _returned_id(cursor: Cursor) -> str:
+    row = cursor.fetchone()
+    assert row is not None
+    return str(row[0])

@@ -1,0 +1,71 @@
+"""C++: C, and classes, namespaces, methods inside and outside of their class, aliases, concepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import tree_sitter_cpp
+from tree_sitter import Node
+
+from indexing.extract import Found, Grammatical, Rule, Text
+from indexing.languages import c
+from indexing.languages.rules import named, qualified
+
+_CLASSES = frozenset({"class", "struct"})
+
+
+def _function(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
+    declarator = node.child_by_field_name("declarator")
+    name = c.declared_name(declarator) if declarator is not None else None
+    if name is None:
+        return ()
+    if name.type == "operator_cast":
+        of_type = name.child_by_field_name("type")
+        return (Found(f"operator {text(of_type)}", "method"),)
+    *around, last = _parts(name, text)
+    kind = "method" if around or scope in _CLASSES else "function"
+    return (Found(last, kind, parent="::".join(around) or None),)
+
+
+def _parts(name: Node, text: Text) -> list[str]:
+    """``Outer::Inner::run`` as its parts; template arguments are no part of a name."""
+    parts = []
+    inner: Node | None = name
+    while inner is not None and inner.type == "qualified_identifier":
+        parts.append(_plain(inner.child_by_field_name("scope"), text))
+        inner = inner.child_by_field_name("name")
+    return [part for part in parts if part] + [_plain(inner, text)]
+
+
+def _plain(node: Node | None, text: Text) -> str:
+    if node is not None and node.type in ("template_type", "template_function", "template_method"):
+        node = node.child_by_field_name("name")
+    return text(node)
+
+
+def _type(kind: str) -> Rule:
+    rule = c.tagged(kind)
+
+    def without_arguments(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
+        """A specialisation ``Name<int>`` is named ``Name``."""
+        return [
+            found._replace(name=_plain(node.child_by_field_name("name"), text)) for found in rule(node, scope, text)
+        ]
+
+    return without_arguments
+
+
+GRAMMATICAL = Grammatical(
+    grammar=tree_sitter_cpp.language,
+    rules={
+        **c.RULES,
+        "function_definition": _function,
+        "class_specifier": _type("class"),
+        "struct_specifier": _type("struct"),
+        "namespace_definition": qualified("namespace", "::"),
+        "alias_declaration": named("type"),
+        "concept_definition": named("type"),
+    },
+    descend=c.DESCEND | {"template_declaration", "friend_declaration", "export_declaration"},
+    separator="::",
+)

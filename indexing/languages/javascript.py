@@ -1,0 +1,96 @@
+"""JavaScript and JSX: functions also where they are values, methods, classes, and constants of the module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import tree_sitter_javascript
+from tree_sitter import Node
+
+from indexing.extract import Found, Grammatical, Rule, Text
+from indexing.languages.rules import is_constant_name, named, node_types
+
+_FUNCTION_VALUES = frozenset({"arrow_function", "function_expression", "generator_function"})
+#: A name in quotes or brackets is still a name; a computed one is not.
+_NAMES = frozenset({"identifier", "property_identifier", "private_property_identifier", "string", "type_identifier"})
+
+
+def _value_kind(value: Node | None, function_kind: str) -> str | None:
+    if value is None:
+        return None
+    if value.type in _FUNCTION_VALUES:
+        return function_kind
+    return "class" if value.type == "class" else None
+
+
+def _name(node: Node | None, text: Text) -> str:
+    return text(node).strip("'\"") if node is not None and node.type in _NAMES else ""
+
+
+def class_declaration(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
+    """A class; its decorators may be inside the node."""
+    start = next((child for child in node.children if child.type != "decorator"), node)
+    return (Found(_name(node.child_by_field_name("name"), text), "class", start=start),)
+
+
+def method(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
+    """A method of a class or an object."""
+    return (Found(_name(node.child_by_field_name("name"), text), "method"),)
+
+
+def variable(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
+    """``const f = () => ...``, ``const C = class ...``, ``const LIMIT = ...``."""
+    name = _name(node.child_by_field_name("name"), text)
+    kind = _value_kind(node.child_by_field_name("value"), "function")
+    if kind is None and scope in (None, "namespace") and is_constant_name(name):
+        kind = "constant"
+    return () if kind is None else (Found(name, kind),)
+
+
+def assignment(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
+    """``exports.f = function ...``, ``Foo.prototype.f = ...``: named by the last part."""
+    left = node.child_by_field_name("left")
+    kind = _value_kind(node.child_by_field_name("right"), "function")
+    if left is None or kind is None:
+        return ()
+    return (
+        Found(_name(left.child_by_field_name("property") if left.type == "member_expression" else left, text), kind),
+    )
+
+
+def member(field: str) -> Rule:
+    """``name: function ...`` in an object, ``name = () => ...`` in a class."""
+
+    def rule(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
+        kind = _value_kind(node.child_by_field_name("value"), "method")
+        return () if kind is None else (Found(_name(node.child_by_field_name(field), text), kind),)
+
+    return rule
+
+
+RULES: dict[str, Rule] = {
+    "function_declaration": named("function"),
+    "generator_function_declaration": named("function"),
+    "class_declaration": class_declaration,
+    "method_definition": method,
+    "variable_declarator": variable,
+    "assignment_expression": assignment,
+    "field_definition": member("property"),
+    "pair": member("key"),
+}
+
+# Functions hide in expressions (callbacks, wrappers, module patterns), so those that can hold one are entered.
+DESCEND = node_types(
+    """
+    program statement_block class_body class_static_block export_statement lexical_declaration
+    variable_declaration expression_statement call_expression arguments parenthesized_expression
+    arrow_function function_expression generator_function class object array return_statement
+    await_expression yield_expression new_expression sequence_expression unary_expression
+    binary_expression ternary_expression spread_element member_expression if_statement else_clause
+    for_statement for_in_statement while_statement do_statement switch_statement switch_body switch_case
+    switch_default try_statement catch_clause finally_clause labeled_statement throw_statement
+    jsx_element jsx_self_closing_element jsx_attribute jsx_expression jsx_opening_element
+    """
+)
+
+GRAMMATICAL = Grammatical(grammar=tree_sitter_javascript.language, rules=RULES, descend=DESCEND)

@@ -1,0 +1,35 @@
+"""TypeScript and TSX: JavaScript, and interfaces, types, enums, namespaces and signatures without a body."""
+
+from __future__ import annotations
+
+import tree_sitter_typescript
+
+from indexing.extract import Grammatical, Rule
+from indexing.languages import javascript
+from indexing.languages.rules import named, qualified
+
+_namespace = qualified("namespace", ".")
+_RULES: dict[str, Rule] = {
+    **javascript.RULES,
+    "abstract_class_declaration": javascript.class_declaration,
+    "function_signature": named("function"),
+    "method_signature": javascript.method,
+    "abstract_method_signature": javascript.method,
+    "public_field_definition": javascript.member("name"),
+    "interface_declaration": named("interface"),
+    "type_alias_declaration": named("type"),
+    "enum_declaration": named("enum"),
+    "internal_module": _namespace,
+    "module": _namespace,
+}
+_DESCEND = javascript.DESCEND | {
+    "ambient_declaration",
+    "interface_body",
+    "as_expression",
+    "satisfies_expression",
+    "non_null_expression",
+    "type_assertion",
+}
+
+TYPESCRIPT = Grammatical(tree_sitter_typescript.language_typescript, _RULES, _DESCEND)
+TSX = Grammatical(tree_sitter_typescript.language_tsx, _RULES, _DESCEND)

@@ -1,0 +1,104 @@
+"""The parser process: reads batches on stdin, answers on stdout, ends when its parent does.
+
+Started as ``python -m indexing.parser``. A parse can hang for ever while it holds the interpreter's lock, take all
+memory, or crash: so it happens here, where the kernel ends what does not end by itself and nothing else is lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import time
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from functools import cache
+
+from indexing import frames, languages, skips
+from indexing.extract import Extractor, OutOfTime, TooManySymbols
+from indexing.frames import Parsed
+
+#: Where a NUL byte says that a file is not text: git's own rule, in bytes.
+_BINARY_LOOK_BYTES = 8000
+
+
+def main() -> None:
+    """Answer batches until stdin ends."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--seconds", type=float, required=True)
+    options.add_argument("--kill-seconds", type=float, required=True)
+    options.add_argument("--memory-bytes", type=int, required=True)
+    options.add_argument("--max-symbols", type=int, required=True)
+    given = options.parse_args()
+    _limit(given.memory_bytes)
+    # Answers get a descriptor of their own: what a library prints must not end up between them.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    for language in languages.LANGUAGES:
+        _extractor(language)
+    answers.write(frames.READY)
+    answers.flush()
+    while (batch := frames.read(sys.stdin.buffer)) is not None:
+        for language, content in frames.decode_batch(batch):
+            _arm(given.seconds + given.kill_seconds)
+            answers.write(frames.encode_parsed(parse(language, content, given.seconds, given.max_symbols)))
+            answers.flush()
+
+
+def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Parsed:
+    """What is in a file, or why it is skipped."""
+    source = _as_utf8(content)
+    if source is None:
+        return Parsed(None, skips.BINARY, ())
+    lines = source.count(b"\n") + (not source.endswith(b"\n") and source != b"")
+    extractor = _extractor(language)
+    if extractor is None:
+        return Parsed(lines, None, ())
+    try:
+        return Parsed(lines, None, extractor.extract(source, seconds=seconds, max_symbols=max_symbols))
+    except OutOfTime:
+        return Parsed(lines, skips.PARSE_TIMEOUT, ())
+    except TooManySymbols:
+        return Parsed(lines, skips.TOO_MANY_SYMBOLS, ())
+    except MemoryError:
+        return Parsed(lines, skips.PARSE_MEMORY, ())
+
+
+def _as_utf8(content: bytes) -> bytes | None:
+    """A text in UTF-8 without its mark; None when it is no text."""
+    if content.startswith(BOM_UTF8):
+        content = content[len(BOM_UTF8) :]
+    elif content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace").encode("utf-8", "replace")
+    if b"\x00" in content[:_BINARY_LOOK_BYTES]:
+        return None
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        # Every byte is a character of Latin-1, so nothing is lost; line numbers are the same.
+        return content.decode("latin-1").encode("utf-8")
+    return content
+
+
+@cache
+def _extractor(language: str) -> Extractor | None:
+    grammatical = languages.load(language)
+    return None if grammatical is None else Extractor(grammatical)
+
+
+def _limit(memory_bytes: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    # A crash is expected now and then: no core file, and no file at all, is to be written for it.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def _arm(seconds: float) -> None:
+    """From here on, the kernel ends this process after so many seconds of CPU time (whole ones: at least)."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    wanted = int(time.process_time() + seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""The parent's side of parsing: a few parser processes, fed and watched by one thread.
+
+A parser gets one batch at a time and answers file by file, so that the first file without an answer is the one to blame
+when it dies or hangs: that file gets a recorded skip, the parser is replaced, and the files behind it go on.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from indexing import frames, skips
+from indexing.errors import TransientIndexError
+from indexing.frames import Parsed
+from indexing.limits import KIB, Limits
+
+#: A batch ends with the file that reaches one of these: small enough to share out evenly, large enough that the pipe
+#: costs nothing.
+_BATCH_FILES: Final = 32
+_BATCH_BYTES: Final = 256 * KIB
+
+#: Longest time without a look at the caller's wishes, in seconds.
+_WAKE_SECONDS: Final = 0.2
+
+#: Times a file may kill its parser before it is to blame: the first time may be the machine's doing (out of memory).
+_CRASHES_TO_BLAME: Final = 2
+
+#: How a parser is started; options follow. ``-P``: the current directory is not searched for modules.
+COMMAND: Final = (sys.executable, "-P", "-m", "indexing.parser")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One content to parse in one language."""
+
+    oid: str
+    language: str
+    content: bytes
+    crashes: int = 0
+
+
+class Parsers:
+    """Up to ``limits.parse_processes`` parser processes, started when there is work. Use as a context manager.
+
+    ``command`` replaces the parser in tests.
+    """
+
+    def __init__(self, limits: Limits, *, command: Sequence[str] = COMMAND) -> None:
+        self._limits = limits
+        self._command = command
+        self._running: list[_Parser] = []
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> Parsers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for parser in list(self._running):
+            self._end(parser)
+        self._selector.close()
+
+    def parse(self, tasks: Iterable[Task], on_wait: Callable[[], None]) -> Iterator[tuple[Task, Parsed]]:
+        """Parse all tasks; answers come as they are ready, in no order.
+
+        Takes tasks as parsers become free, never more than a batch each. Calls ``on_wait`` several times a second; it
+        may raise to stop. TransientIndexError when no parser can be kept alive.
+        """
+        source = iter(tasks)
+        again: deque[Task] = deque()
+        exhausted = False
+        while True:
+            while not exhausted or again:
+                idle = self._idle()
+                if idle is None:
+                    break
+                # A file that killed a parser goes alone: if another dies, it is clear of what.
+                batch = [again.popleft()] if again else _batch(source)
+                exhausted = exhausted or not batch
+                if batch:
+                    idle.send(batch)
+            if exhausted and not again and not any(parser.tasks for parser in self._running):
+                return
+            on_wait()
+            yield from self._collect(again)
+
+    def _idle(self) -> _Parser | None:
+        for parser in self._running:
+            if not parser.tasks:
+                return parser
+        if len(self._running) >= self._limits.parse_processes:
+            return None
+        parser = _Parser(self._command, self._limits)
+        self._running.append(parser)
+        self._selector.register(parser.stdout, selectors.EVENT_READ, parser)
+        return parser
+
+    def _collect(self, again: deque[Task]) -> Iterator[tuple[Task, Parsed]]:
+        """Move bytes, and hand out what was answered."""
+        for parser in self._running:
+            self._watch_writing(parser)
+        for key, _events in self._selector.select(_WAKE_SECONDS):
+            parser = key.data
+            if parser not in self._running:
+                continue
+            if key.fd == parser.stdin:
+                parser.write()
+                continue
+            answers, alive = parser.read()
+            yield from answers
+            if not alive:
+                yield from self._bury(parser, again)
+        now = time.monotonic()
+        for parser in [each for each in self._running if each.tasks and now > each.deadline]:
+            parser.silent = True
+            yield from self._bury(parser, again)
+
+    def _watch_writing(self, parser: _Parser) -> None:
+        watched = parser.stdin in self._selector.get_map()
+        if parser.unsent and not watched:
+            self._selector.register(parser.stdin, selectors.EVENT_WRITE, parser)
+        elif not parser.unsent and watched:
+            self._selector.unregister(parser.stdin)
+
+    def _bury(self, parser: _Parser, again: deque[Task]) -> Iterator[tuple[Task, Parsed]]:
+        """A parser died or hangs: blame the file it was at, and have the others parsed by the next one."""
+        self._end(parser)
+        if not parser.is_ready:
+            raise TransientIndexError(
+                f"expected a parser process to start, got exit code {parser.exit_code} from "
+                f"{' '.join(self._command)}: is it runnable with --help, and is there memory left?"
+            )
+        if not parser.tasks:
+            return
+        guilty = parser.tasks.popleft()
+        again.extend(parser.tasks)
+        if parser.silent or parser.exit_code == -signal.SIGXCPU:
+            yield guilty, Parsed(None, skips.PARSE_TIMEOUT, ())
+        elif guilty.crashes + 1 >= _CRASHES_TO_BLAME:
+            yield guilty, Parsed(None, skips.PARSE_CRASHED, ())
+        else:
+            again.appendleft(Task(guilty.oid, guilty.language, guilty.content, guilty.crashes + 1))
+
+    def _end(self, parser: _Parser) -> None:
+        self._running.remove(parser)
+        for descriptor in (parser.stdin, parser.stdout):
+            if descriptor in self._selector.get_map():
+                self._selector.unregister(descriptor)
+        parser.kill()
+
+
+class _Parser:
+    """One parser process and the batch it is at."""
+
+    def __init__(self, command: Sequence[str], limits: Limits) -> None:
+        self.tasks: deque[Task] = deque()
+        self.unsent = memoryview(b"")
+        self.silent = False
+        #: It has loaded all it needs: what happens from here on is a file's fault.
+        self.is_ready = False
+        self.deadline = 0.0
+        self._silence_seconds = limits.parse_silence_seconds
+        self._received = bytearray()
+        self._process = subprocess.Popen(  # noqa: S603 our own module, no shell, nothing of the repository in it
+            [*command, *_options(limits)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # Ctrl+C and a supervisor's signals are for the parent: they must not look like a file's fault.
+            start_new_session=True,
+            env=_environment(),
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self.stdin = self._process.stdin.fileno()
+        self.stdout = self._process.stdout.fileno()
+        os.set_blocking(self.stdin, False)
+        os.set_blocking(self.stdout, False)
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.returncode
+
+    def send(self, batch: Sequence[Task]) -> None:
+        self.tasks = deque(batch)
+        self.unsent = memoryview(frames.encode_batch([(task.language, task.content) for task in batch]))
+        self.deadline = time.monotonic() + self._silence_seconds
+
+    def write(self) -> None:
+        try:
+            self.unsent = self.unsent[os.write(self.stdin, self.unsent) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            # It is dead; reading finds out, and knows how far it came.
+            self.unsent = memoryview(b"")
+
+    def read(self) -> tuple[list[tuple[Task, Parsed]], bool]:
+        """The answers that are there, and whether the process can give more."""
+        answers: list[tuple[Task, Parsed]] = []
+        try:
+            received = os.read(self.stdout, 1 << 20)
+        except BlockingIOError:
+            return answers, True
+        self._received += received
+        try:
+            if not self.is_ready:
+                self.is_ready = frames.unpack(self._received) is not None
+            while self.tasks and (body := frames.unpack(self._received)) is not None:
+                answers.append((self.tasks[0], frames.decode_parsed(body)))
+                self.tasks.popleft()
+                self.deadline = time.monotonic() + self._silence_seconds
+        except ValueError:
+            return answers, False
+        return answers, received != b""
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _batch(source: Iterator[Task]) -> list[Task]:
+    batch: list[Task] = []
+    size = 0
+    for task in source:
+        batch.append(task)
+        size += len(task.content)
+        if len(batch) >= _BATCH_FILES or size >= _BATCH_BYTES:
+            break
+    return batch
+
+
+def _options(limits: Limits) -> list[str]:
+    return [
+        f"--seconds={limits.parse_seconds}",
+        f"--kill-seconds={limits.parse_kill_cpu_seconds}",
+        f"--memory-bytes={limits.parse_memory_bytes}",
+        f"--max-symbols={limits.max_symbols_per_file}",
+    ]
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the parent's secrets; the path on which this package lies, however it was found."""
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    return kept | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -1,0 +1,58 @@
+-- name: add_repository
+-- The same URL again is the same repository, also when two callers add it at the same moment.
+INSERT INTO indexing.repositories (url, name) VALUES (%(url)s, %(name)s)
+    ON CONFLICT (url) DO UPDATE SET url = excluded.url
+RETURNING id::text;
+
+-- name: get_repository
+SELECT id::text, name, url FROM indexing.repositories WHERE id = %(repository_id)s;
+
+-- name: add_job
+INSERT INTO indexing.index_jobs (id, repository_id, commit_sha, message_id)
+VALUES (coalesce(%(job_id)s::uuid, gen_random_uuid()), %(repository_id)s, %(commit_sha)s, %(message_id)s)
+RETURNING id::text;
+
+-- name: mark_processing
+-- From any state: an operator who sends a finished job again wants it run again.
+UPDATE indexing.index_jobs
+   SET status = 'processing', phase = 'resolve', files_total = NULL, files_done = 0, symbols = 0, stats = NULL,
+       resolved_sha = NULL, retry_count = %(retry_count)s, started_at = now(), updated_at = now(), finished_at = NULL
+ WHERE id = %(job_id)s;
+
+-- name: report_progress
+-- A late report changes nothing once the job has ended.
+UPDATE indexing.index_jobs
+   SET phase = %(phase)s, files_total = %(files_total)s, files_done = %(files_done)s, symbols = %(symbols)s,
+       updated_at = now()
+ WHERE id = %(job_id)s AND status = 'processing';
+
+-- name: mark_completed
+UPDATE indexing.index_jobs
+   SET status = 'completed', phase = 'publish', resolved_sha = %(resolved_sha)s, files_total = %(files_total)s,
+       files_done = %(files_total)s, symbols = %(symbols)s, stats = %(stats)s, error = NULL,
+       updated_at = now(), finished_at = now()
+ WHERE id = %(job_id)s AND status = 'processing';
+
+-- name: mark_failed
+-- A completed job stays completed: the failure is that of a run which came too late.
+UPDATE indexing.index_jobs
+   SET status = CASE WHEN %(final)s THEN 'failed' ELSE 'pending' END, error = %(error)s,
+       retry_count = %(retry_count)s, updated_at = now(), finished_at = CASE WHEN %(final)s THEN now() END
+ WHERE id = %(job_id)s AND status IN ('pending', 'processing');
+
+-- name: get_job
+SELECT j.id::text, j.repository_id::text, r.name, r.url, j.commit_sha, j.resolved_sha, j.status, j.phase,
+       j.files_total, j.files_done, j.symbols, j.stats, j.error, j.retry_count, j.message_id::text,
+       j.created_at, j.started_at, j.updated_at, j.finished_at
+  FROM indexing.index_jobs AS j
+  JOIN indexing.repositories AS r ON r.id = j.repository_id
+ WHERE j.id = %(job_id)s;
+
+-- name: latest_jobs
+SELECT j.id::text, j.repository_id::text, r.name, r.url, j.commit_sha, j.resolved_sha, j.status, j.phase,
+       j.files_total, j.files_done, j.symbols, j.stats, j.error, j.retry_count, j.message_id::text,
+       j.created_at, j.started_at, j.updated_at, j.finished_at
+  FROM indexing.index_jobs AS j
+  JOIN indexing.repositories AS r ON r.id = j.repository_id
+ ORDER BY j.created_at DESC, j.id
+ LIMIT %(limit)s;
