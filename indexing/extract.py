@@ -194,15 +194,26 @@ def _symbol(node: Node, found: Found, name: str, parent: str | None, source: byt
 
 
 def _signature(node: Node, start: int, source: bytes) -> str:
-    """From the beginning of a definition to its body, or its first line, on one line."""
+    """From the beginning of a definition to its body, or its first line, on one line and without comments."""
     body = node.child_by_field_name("body")
     if body is None:
         value = node.child_by_field_name("value") or node.child_by_field_name("right")
         body = value.child_by_field_name("body") if value is not None else None
     # Four bytes a character at most; a cut in the middle of one is left out below.
     end = min(node.end_byte if body is None else body.start_byte, start + 4 * MAX_SIGNATURE)
-    text = source[start:end].decode("utf-8", "replace")
+    text = _without_comments(node, start, end, source).decode("utf-8", "replace")
     if body is None:
         text = text.lstrip().partition("\n")[0]
     text = _WHITESPACE.sub(" ", text).strip().rstrip(_SIGNATURE_END)
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:MAX_SIGNATURE]
+
+
+def _without_comments(node: Node, start: int, end: int, source: bytes) -> bytes:
+    kept = []
+    for child in node.children:
+        if child.start_byte >= end:
+            break
+        if child.start_byte >= start and "comment" in child.type:
+            kept.append(source[start : child.start_byte])
+            start = child.end_byte
+    return b"".join([*kept, source[start:end]])

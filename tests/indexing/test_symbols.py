@@ -427,6 +427,8 @@ def test_every_language_of_the_table_is_tested_here_and_can_be_loaded() -> None:
 @pytest.mark.parametrize(
     ("language", "source", "signature"),
     [
+        ("python", "class A(B):  # a note\n    pass\n", "class A(B)"),
+        ("rust", "fn f(/* in */ a: u8) /* out */ -> u8 { a }\n", "fn f(/* in */ a: u8) -> u8"),
         (
             "python",
             "async def run(a,\n        b: int = 2) -> None:\n    pass\n",
