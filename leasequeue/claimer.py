@@ -13,7 +13,7 @@ from dramatiq.errors import DecodeError
 from dramatiq.message import Message
 
 from .connection import Connection, Row
-from .doorbell import DEBOUNCE
+from .doorbell import LONGEST_PAUSE, SHORTEST_PAUSE
 from .errors import DatabaseUnavailable
 from .floors import Floors
 from .lease import Dead, Lease, LeasedMessage, readable
@@ -73,7 +73,7 @@ class Claimer(Loop):
         self._floors = Floors()
         self._unanswered: list[tuple[float, int]] = []
         self._listening: frozenset[str] = frozenset()
-        self._look_again_at = 0.0
+        self._pause = poll_interval
         # Sockets, not bare descriptors: a late wake-up must not write into whatever has the number by then.
         self._alarm, self._alarm_button = socket.socketpair()
         self._alarm.setblocking(False)
@@ -135,6 +135,8 @@ class Claimer(Loop):
                 raise
             self._slots.release(granted - len(rows))
             self._hand_out(rows)
+            if rows:
+                self._pause = SHORTEST_PAUSE
             if len(rows) == granted or not self._floors.looked_everywhere:
                 return  # there may be more
         self._sleep(connection, claimed_short=bool(granted))
@@ -196,14 +198,10 @@ class Claimer(Loop):
             if not claimed_short and self._wanted() > 0:
                 return  # a thread became free since we looked
             self._hungry = not claimed_short
-        timeout = self._poll_interval
-        now = time.monotonic()
-        if self._look_again_at > now:
-            timeout = self._look_again_at - now
-        rung = connection.wait(self._alarm.fileno(), timeout)
-        if rung:
-            # Whoever sends right behind a ring does not ring again: look once more when that time is over.
-            self._look_again_at = time.monotonic() + DEBOUNCE * 1.5
+        # Whoever sends right behind a ring does not ring again: look again in growing pauses until that time is over.
+        self._pause = self._pause * 2 if self._pause <= LONGEST_PAUSE else self._poll_interval
+        if connection.wait(self._alarm.fileno(), min(self._pause, self._poll_interval)):
+            self._pause = SHORTEST_PAUSE
         with contextlib.suppress(BlockingIOError):
             self._alarm.recv(4096)
 

@@ -10,8 +10,10 @@ from . import errors
 from .connection import Connection
 from .queries import Queries
 
-#: Seconds within which one process rings once for a queue. Claimers look again behind it on their own.
-DEBOUNCE = 0.005
+#: Seconds within which one process rings once for a queue. While it goes on sending, each next pause is twice as long,
+#: up to the longest: workers have enough to do. Claimers look again on their own until that long after the last ring.
+SHORTEST_PAUSE = 0.005
+LONGEST_PAUSE = 0.05
 
 #: Seconds that a ring may take before it is given up.
 RING_TIMEOUT = 2.0
@@ -35,7 +37,8 @@ class Doorbell:
         self._queries = queries
         self._schema = schema
         self._lock = threading.Lock()
-        self._rung_at: dict[str, float] = {}
+        #: Per queue: when it was rung last (monotonic seconds), and the pause that follows.
+        self._last: dict[str, tuple[float, float]] = {}
 
     def channel(self, queue_name: str) -> str:
         """The channel of a queue."""
@@ -45,9 +48,11 @@ class Doorbell:
         """Wake a worker of the queue, unless that was done a moment ago. A failed ring is no error: workers poll."""
         now = time.monotonic()
         with self._lock:
-            if now - self._rung_at.get(queue_name, float("-inf")) < DEBOUNCE:
+            rung_at, pause = self._last.get(queue_name, (float("-inf"), SHORTEST_PAUSE))
+            if now - rung_at < pause:
                 return
-            self._rung_at[queue_name] = now
+            is_stream = now - rung_at < 2 * pause
+            self._last[queue_name] = (now, min(2 * pause, LONGEST_PAUSE) if is_stream else SHORTEST_PAUSE)
         try:
             connection.execute(self._queries["ring"], {"channel": self.channel(queue_name)}, timeout=RING_TIMEOUT)
         except errors.DatabaseUnavailable:

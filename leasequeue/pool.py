@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 
 from . import errors
 from .connection import CONNECT_TIMEOUT, Connection
+
+#: Seconds for which a session that worked is not looked at again: a look is a system call.
+TRUSTED_FOR = 0.5
 
 
 class Pool:
@@ -17,6 +20,8 @@ class Pool:
 
     A session that broke while it was idle is noticed before it is lent, so its caller never sees that. After a fork the
     child begins with an empty pool: two processes on one session would read each other's answers.
+
+    Tickets and idle sessions are kept in containers whose operations are atomic: this is on the path of every send.
     """
 
     def __init__(self, url: str, role: str, size: int) -> None:
@@ -29,9 +34,11 @@ class Pool:
 
     def _reset(self) -> None:
         self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._free = threading.Semaphore(self._size)
-        self._idle: list[Connection] = []
+        self._tickets: SimpleQueue[None] = SimpleQueue()
+        for _ in range(self._size):
+            self._tickets.put(None)
+        #: Sessions, and when each was used last (monotonic seconds).
+        self._idle: list[tuple[Connection, float]] = []
 
     @contextmanager
     def connection(self, timeout: float) -> Iterator[Connection]:
@@ -54,42 +61,42 @@ class Pool:
         if self._pid != os.getpid():
             self._reset()
         deadline = time.monotonic() + timeout
-        if not self._free.acquire(timeout=max(0.0, timeout)):
+        try:
+            self._tickets.get(timeout=max(0.0, timeout))
+        except Empty:
             raise errors.DatabaseUnavailable(
                 f"All {self._size} sessions with the database were in use for {timeout:g} s."
-            )
+            ) from None
         try:
             connection = self._idle_one()
             if connection is None:
                 left = min(CONNECT_TIMEOUT, max(0.01, deadline - time.monotonic()))
                 connection = Connection(self._url, self._role, connect_timeout=left)
         except BaseException:
-            self._free.release()
+            self._tickets.put(None)
             raise
         return connection
 
     def give(self, connection: Connection) -> None:
         """Take a session back. One that broke is forgotten."""
         if not connection.closed:
-            with self._lock:
-                self._idle.append(connection)
-        self._free.release()
+            self._idle.append((connection, time.monotonic()))
+        self._tickets.put(None)
 
     def close(self) -> None:
         """End the idle sessions. The pool can be used again."""
         if self._pid != os.getpid():
             return
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
+        idle, self._idle = self._idle, []
+        for connection, _ in idle:
             connection.close()
 
     def _idle_one(self) -> Connection | None:
         while True:
-            with self._lock:
-                if not self._idle:
-                    return None
-                connection = self._idle.pop()
-            if not connection.is_stale():
+            try:
+                connection, used_at = self._idle.pop()
+            except IndexError:
+                return None
+            if time.monotonic() - used_at < TRUSTED_FOR or not connection.is_stale():
                 return connection
             connection.close()
