@@ -1,0 +1,193 @@
+"""How jobs are found: what a claim costs, what wakes a worker, and that nothing below the floor is forgotten."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import dramatiq
+import psycopg2
+import pytest
+from waiting import wait_until
+
+from leasequeue import LeaseBroker, Policy
+from leasequeue.connection import Connection
+from leasequeue.doorbell import Doorbell, channel_name
+from leasequeue.floors import MARGIN, START, Floors
+from leasequeue.queries import Queries
+
+from .conftest import Sql
+
+StartWorker = Callable[..., dramatiq.Worker]
+
+#: A poll would be too late for every test here.
+NO_POLLS = Policy(poll_interval=30)
+
+
+def row(queue: str, due: float) -> tuple[Any, ...]:
+    return ("id", queue, "{}", 0, 0, False, due)
+
+
+def test_a_claim_starts_where_the_last_one_ended_and_looks_from_the_start_now_and_then() -> None:
+    floors = Floors()
+    assert floors.of(["a", "b"], now=0.0) == [START, START]
+    floors.claimed([row("a", 100.0), row("a", 101.0)], short=False, seconds=0.001)
+    assert floors.of(["a", "b"], now=0.1) == [101.0 - MARGIN, START]
+    assert not floors.looked_everywhere
+    floors.claimed([row("a", 50.0)], short=False, seconds=0.001)
+    assert floors.of(["a"], now=0.2) == [101.0 - MARGIN]
+    assert floors.of(["a"], now=0.6) == [START]
+    floors.claimed([], short=True, seconds=0.1)
+    assert floors.of(["a"], now=1.5) == [101.0 - MARGIN], "a look that took 0.1 s is not made again for 2 s"
+    floors.claimed([], short=True, seconds=0.001)
+    assert floors.of(["a"], now=1.6) == [START], "a queue is called empty only after all of it was looked at"
+
+
+def test_a_job_that_appears_below_the_floor_is_run_while_others_keep_coming(
+    broker: LeaseBroker, start_worker: StartWorker, sql: Sql
+) -> None:
+    late = threading.Event()
+
+    @dramatiq.actor(broker=broker)
+    def come_late() -> None:
+        late.set()
+
+    @dramatiq.actor(broker=broker)
+    def pass_by() -> None:
+        pass
+
+    start_worker(broker)
+    over = threading.Event()
+
+    def keep_sending() -> None:
+        while not over.is_set():
+            pass_by.send()
+
+    stream = threading.Thread(target=keep_sending)
+    stream.start()
+    try:
+        wait_until(lambda: sql("SELECT count(*) > 50 FROM dramatiq.done") == [(True,)], 10, "the stream does not run")
+        message = come_late.message()
+        sql(
+            "INSERT INTO dramatiq.queue (message_id, state, message, available_at) "
+            "VALUES (%s, 'queued', %s, now() - interval '1 day')",
+            message.message_id,
+            message.encode().decode(),
+        )
+        assert late.wait(5)
+    finally:
+        over.set()
+        stream.join()
+
+
+@pytest.mark.parametrize("others", [0, 20_000])
+def test_a_claim_reads_a_few_pages_whatever_waits_beside_it(others: int, database: str, sql: Sql) -> None:
+    sql("ALTER TABLE dramatiq.queue SET (autovacuum_enabled = off)")
+    sql(
+        "INSERT INTO dramatiq.worker (worker_id, host, pid, threads, queues) VALUES (gen_random_uuid(), '', 1, 1, '{}')"
+    )
+    fill = (
+        "INSERT INTO dramatiq.queue (message_id, queue_name, state, message, available_at, reason) "
+        "SELECT gen_random_uuid(), %s, %s, '{}', now() + %s::interval, %s FROM generate_series(1, %s)"
+    )
+    sql(fill, "here", "queued", "0", None, 10)
+    sql(fill, "here", "queued", "1 hour", None, others)
+    sql(fill, "elsewhere", "queued", "0", None, others)
+    sql(fill, "here", "rejected", "0", "permanent", others)
+    ((worker_id,),) = sql("SELECT worker_id::text FROM dramatiq.worker")
+
+    connection = psycopg2.connect(database)
+    try:
+        with connection, connection.cursor() as cursor:
+            *settings, claim = Queries("dramatiq")["claim"].split(";\n")
+            for setting in settings:
+                cursor.execute(setting)
+            cursor.execute(
+                "EXPLAIN (ANALYZE, BUFFERS) " + claim,
+                {"worker_id": worker_id, "claim_no": 1, "queues": ["here"], "floors": [START], "limit": 1},
+            )
+            plan = [line for (line,) in cursor.fetchall()]
+    finally:
+        connection.close()
+    text = "\n".join(plan)
+    assert "Seq Scan" not in text
+    assert "Sort" not in text
+    pages = next(line for line in plan if "Buffers" in line)
+    used = sum(int(part.partition("=")[2]) for part in pages.split() if part.startswith(("hit=", "read=")))
+    assert used <= 50, text
+
+
+def test_an_idle_worker_is_woken_by_the_doorbell(
+    make_broker: Callable[..., LeaseBroker], start_worker: StartWorker, sql: Sql
+) -> None:
+    broker = make_broker(policy=NO_POLLS)
+    ran: list[int] = []
+    remember = dramatiq.actor(ran.append, broker=broker, actor_name="remember")
+    start_worker(broker)
+    listening = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'leasequeue claim%%' AND state = 'idle'"
+    )
+    wait_until(lambda: sql(listening) == [(1,)], 10, "the worker does not listen")
+    for number in range(5):
+        remember.send(number)
+        wait_until(lambda n=number: len(ran) > n, 5, "nobody came to the door")  # type: ignore[misc]
+
+
+def test_jobs_sent_right_behind_a_ring_are_found_without_a_ring_of_their_own(
+    make_broker: Callable[..., LeaseBroker], start_worker: StartWorker
+) -> None:
+    broker = make_broker(policy=NO_POLLS)
+    ran: list[int] = []
+    remember = dramatiq.actor(ran.append, broker=broker, actor_name="remember")
+    start_worker(broker)
+    for number in range(2_000):
+        remember.send(number)
+    wait_until(lambda: len(ran) == 2_000, 5, "the last jobs of a stream were overlooked")
+
+
+def test_a_stream_of_jobs_rings_rarely_and_with_empty_payloads(broker: LeaseBroker, database: str) -> None:
+    broker.declare_queue("default")
+    listener = psycopg2.connect(database)
+    listener.autocommit = True
+    with listener.cursor() as cursor:
+        cursor.execute('LISTEN "dramatiq.default"')
+        for _ in range(500):
+            broker.enqueue(dramatiq.Message("default", "anything", (), {}, {}))
+        cursor.execute("SELECT 1")
+    listener.poll()
+    assert 1 <= len(listener.notifies) < 100
+    assert {notify.payload for notify in listener.notifies} == {""}
+    listener.close()
+
+
+def test_the_channel_of_a_long_queue_name_fits() -> None:
+    assert channel_name("dramatiq", "index-repo") == "dramatiq.index-repo"
+    long = channel_name("dramatiq", "q" * 100)
+    assert len(long) <= 63
+    assert long != channel_name("dramatiq", "q" * 99)
+
+
+def test_a_bell_that_cannot_be_rung_is_no_error(database: str) -> None:
+    connection = Connection(database, "test")
+    connection.close()
+    Doorbell(Queries("dramatiq"), "dramatiq").ring(connection, "default")
+
+
+@pytest.mark.parametrize("queues", [1, 30])
+def test_a_worker_process_has_three_sessions_for_any_number_of_queues(
+    queues: int, make_broker: Callable[..., LeaseBroker], start_worker: StartWorker, sql: Sql
+) -> None:
+    broker = make_broker()
+    ran: list[int] = []
+    actors = [
+        dramatiq.actor(ran.append, broker=broker, actor_name=f"actor_{n}", queue_name=f"queue-{n}")
+        for n in range(queues)
+    ]
+    start_worker(broker)
+    for number, actor in enumerate(actors):
+        actor.send(number)
+    wait_until(lambda: len(ran) == queues, 20, "not all queues are served")
+    sessions = "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'leasequeue%%' ORDER BY 1"
+    kinds = [name.split()[1] for (name,) in sql(sessions)]
+    assert kinds == ["claim", "finish", "keep", "send"]
