@@ -155,12 +155,14 @@ class Connection:
             left = deadline - time.monotonic()
             if left <= 0 or not poll.poll(left * 1000):
                 self.close()
-                raise errors.DatabaseUnavailable("The database did not answer in time.")
+                raise errors.DatabaseUnavailable("the database did not answer in time")
 
 
 def translate(error: psycopg2.Error) -> Exception:
     """The leasequeue error for a driver error. The text is the server's first line: no statement, no parameter."""
-    text = (error.diag.message_primary or str(error)).strip()
+    # Without an SQLSTATE it is libpq that speaks, and its first line names the server that could not be reached.
+    said = str(error) if error.pgcode is None else error.diag.message_primary or str(error)
+    text = (said.strip().splitlines() or ["no reason was given"])[0]
     trouble = classify(error.pgcode)
     if trouble is Trouble.OTHER and isinstance(error, psycopg2.InterfaceError | psycopg2.OperationalError):
         trouble = Trouble.CONNECTION

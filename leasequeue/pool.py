@@ -65,7 +65,7 @@ class Pool:
             self._tickets.get(timeout=max(0.0, timeout))
         except Empty:
             raise errors.DatabaseUnavailable(
-                f"All {self._size} sessions with the database were in use for {timeout:g} s."
+                f"all {self._size} sessions with the database were in use for {timeout:g} s"
             ) from None
         try:
             connection = self._idle_one()

@@ -108,7 +108,7 @@ class Sender:
                 if time.monotonic() + pause >= deadline:
                     stored = "It may or may not be stored." if maybe_stored else "It is not stored."
                     raise errors.DatabaseUnavailable(
-                        f"Job {what} could not be sent within {self._timeout:g} s: {error} {stored}"
+                        f"Job {what} could not be sent within {self._timeout:g} s: {error}. {stored}"
                     ) from None
                 time.sleep(pause)
                 pause *= 2
