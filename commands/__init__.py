@@ -1,0 +1,1 @@
+"""The ``indexq`` command: one file a command, and what they share."""

@@ -1,0 +1,49 @@
+"""``indexq migrate``."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+
+import psycopg2
+
+from .conftest import Begin, Indexq, Sql
+
+TABLES = "SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
+
+
+def test_it_makes_both_schemas_says_so_and_is_safe_to_repeat(begin: Begin, empty_database: str) -> None:
+    first = begin("migrate", SUPABASE_DB_URL=empty_database)
+    assert first.wait() == 0
+    assert first.stdout.splitlines()[0].startswith("dramatiq: ran 0001_queue")
+    assert first.stdout.splitlines()[1].startswith("indexing: ran 0001_index")
+
+    again = begin("migrate", SUPABASE_DB_URL=empty_database)
+    assert again.wait() == 0
+    assert all("up to date (version " in line for line in again.stdout.splitlines())
+    assert first.stderr == again.stderr == ""
+
+    with closing(psycopg2.connect(empty_database)) as connection, connection.cursor() as cursor:
+        cursor.execute(TABLES)
+        tables = {name for (name,) in cursor.fetchall()}
+    assert {"dramatiq.queue", "dramatiq.migration", "indexing.index_jobs", "indexing.migration"} <= tables
+    assert not any(name.startswith("public.") for name in tables)
+
+
+def test_the_queue_goes_into_the_schema_that_the_settings_name(begin: Begin, empty_database: str) -> None:
+    command = begin("migrate", "--json", SUPABASE_DB_URL=empty_database, QUEUE_SCHEMA="jobs")
+
+    assert command.wait() == 0
+    queue, index = json.loads(command.stdout)["schemas"]
+    assert (queue["schema"], queue["run"][0]) == ("jobs", "0001_queue")
+    assert (index["schema"], index["run"][0]) == ("indexing", "0001_index")
+    assert queue["version"] == len(queue["run"])
+
+
+def test_a_schema_of_a_newer_release_is_left_alone(indexq: Indexq, sql: Sql) -> None:
+    sql("INSERT INTO dramatiq.migration (version, name) VALUES (9999, 'future')")
+
+    result = indexq("migrate")
+
+    assert result.exit_code == 1
+    assert "upgrade this one" in result.stderr
