@@ -29,9 +29,6 @@ class Display(AbstractContextManager["Display"], Protocol):
     def note(self, text: str) -> None:
         """Tell something else, on a line of its own."""
 
-    def note_once(self, text: str) -> None:
-        """The same, unless it was the last thing told."""
-
 
 def display_for(*, quiet: bool) -> Display:
     """What suits stderr. ``quiet``: no progress unless somebody watches at a terminal."""
@@ -44,15 +41,9 @@ def display_for(*, quiet: bool) -> Display:
 class _Notes:
     def __init__(self, target: Console) -> None:
         self._target = target
-        self._last_note: str | None = None
 
     def note(self, text: str) -> None:
-        self._last_note = text
         self._target.print(f"indexq: {printable(text)}", soft_wrap=True)
-
-    def note_once(self, text: str) -> None:
-        if text != self._last_note:
-            self.note(text)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

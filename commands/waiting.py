@@ -89,6 +89,7 @@ class _Follower:
         self._began = time.monotonic()
         self._answered = self._began
         self._asked_queue = self._began
+        self._is_away = False
         self._missed_worker = False
         self._told_retry = 0
 
@@ -105,10 +106,13 @@ class _Follower:
                         return self.job
                     self._asked_queue = time.monotonic()
                 self._answered = time.monotonic()
+                self._is_away = False
             except DatabaseUnavailable as error:
                 if time.monotonic() - self._answered > OUTAGE_SECONDS:
                     raise
-                self._display.note_once(f"the database does not answer ({_one_line(error)}); trying again")
+                if not self._is_away:
+                    self._is_away = True
+                    self._display.note(f"the database does not answer ({_one_line(error)}); trying again")
             pause.wait(LOOK_SECONDS)
 
     def _look(self) -> None:

@@ -53,7 +53,7 @@ class Connection:
         try:
             self._raw = psycopg2.connect(url, async_=True, **defaults)
         except psycopg2.Error as error:
-            raise translate(error) from None
+            raise _not_reached(given, translate(error)) from None
         self._poll = select.poll()
         self._fd = -1
         self._event = 0
@@ -61,7 +61,10 @@ class Connection:
             self._drive(time.monotonic() + connect_timeout)
         except psycopg2.Error as error:
             self.close()
-            raise translate(error) from None
+            raise _not_reached(given, translate(error)) from None
+        except errors.DatabaseUnavailable as error:
+            self.close()
+            raise _not_reached(given, error) from None
         except BaseException:
             self.close()
             raise
@@ -180,3 +183,13 @@ def translate(error: psycopg2.Error) -> Exception:
         detail = error.diag.message_detail
         return errors.MessageRefused(f"{text} ({detail})" if detail else text)
     return errors.QueueError(f"{text} (SQLSTATE {error.pgcode})")
+
+
+def _not_reached(given: dict[str, str], error: Exception) -> Exception:
+    """The error with the place it is about: for somebody who has not seen the URL, and must not see its password."""
+    if not isinstance(error, errors.DatabaseUnavailable):
+        return error
+    place = f"{given.get('host', 'the local socket')}:{given.get('port', '5432')}/{given.get('dbname', '')}"
+    unreachable = errors.DatabaseUnavailable(f"no session with the database {place}: {error}")
+    unreachable.trouble = error.trouble
+    return unreachable

@@ -12,6 +12,12 @@ from .conftest import Begin, Indexq, Sql
 TABLES = "SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
 
 
+def tables(url: str) -> set[str]:
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(TABLES)
+        return {name for (name,) in cursor.fetchall()}
+
+
 def test_it_makes_both_schemas_says_so_and_is_safe_to_repeat(begin: Begin, empty_database: str) -> None:
     first = begin("migrate", SUPABASE_DB_URL=empty_database)
     assert first.wait() == 0
@@ -23,11 +29,9 @@ def test_it_makes_both_schemas_says_so_and_is_safe_to_repeat(begin: Begin, empty
     assert all("up to date (version " in line for line in again.stdout.splitlines())
     assert first.stderr == again.stderr == ""
 
-    with closing(psycopg2.connect(empty_database)) as connection, connection.cursor() as cursor:
-        cursor.execute(TABLES)
-        tables = {name for (name,) in cursor.fetchall()}
-    assert {"dramatiq.queue", "dramatiq.migration", "indexing.index_jobs", "indexing.migration"} <= tables
-    assert not any(name.startswith("public.") for name in tables)
+    names = tables(empty_database)
+    assert {"dramatiq.queue", "dramatiq.migration", "indexing.index_jobs", "indexing.migration"} <= names
+    assert not any(name.startswith("public.") for name in names)
 
 
 def test_the_queue_goes_into_the_schema_that_the_settings_name(begin: Begin, empty_database: str) -> None:
@@ -38,6 +42,9 @@ def test_the_queue_goes_into_the_schema_that_the_settings_name(begin: Begin, emp
     assert (queue["schema"], queue["run"][0]) == ("jobs", "0001_queue")
     assert (index["schema"], index["run"][0]) == ("indexing", "0001_index")
     assert queue["version"] == len(queue["run"])
+    names = tables(empty_database)
+    assert "jobs.queue" in names
+    assert not any(name.startswith("dramatiq.") for name in names)
 
 
 def test_a_schema_of_a_newer_release_is_left_alone(indexq: Indexq, sql: Sql) -> None:
