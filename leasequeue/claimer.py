@@ -166,17 +166,18 @@ class Claimer(Loop):
         with self._lock:
             self._outstanding += len(rows)
         rows.sort(key=_due)
-        for message_id, queue_name, text, error_count, crashes, expired, _ in rows:
-            lease = Lease(
-                message_id, queue_name, self._session.worker_id, self._claim_no, error_count, crashes, expired
-            )
+        worker_id, claim_no = self._session.worker_id, self._claim_no
+        claimed, unreadable = [], []
+        for message_id, queue_name, text, error_count, crashes, expired, due in rows:
+            lease = Lease(message_id, queue_name, worker_id, claim_no, error_count, crashes, expired, due)
             try:
-                message = self._readable_message(text, lease)
+                claimed.append(LeasedMessage(self._readable_message(text, lease), lease))
             except (DecodeError, TypeError, ValueError, AttributeError) as error:
                 lease.outcome = Dead("unreadable", readable(f"expected a dramatiq message, got: {error}"))
-                self._session.settle(lease)
-                continue
-            self._session.deliver(LeasedMessage(message, lease))
+                unreadable.append(lease)
+        self._session.deliver(claimed)
+        for lease in unreadable:
+            self._session.settle(lease)
 
     def _readable_message(self, text: str | None, lease: Lease) -> Message[object]:
         if text is None:

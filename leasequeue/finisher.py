@@ -40,7 +40,7 @@ class Finisher(Loop):
         url: str,
         label: str,
         keep_done: float,
-        settled: Callable[[Lease], None],
+        settled: Callable[[list[Lease]], None],
         ring: Callable[[Connection, str], None],
     ) -> None:
         super().__init__(url, label)
@@ -132,7 +132,7 @@ class Finisher(Loop):
                         lease.queue_name,
                         type(lease.outcome).__name__,
                     )
-            self._settled(lease)
+        self._settled(group)
 
     def _write_done(self, group: list[Lease], connection: Connection) -> set[str]:
         # A fixed order of rows: two workers that finish the same jobs do not wait for each other crosswise.

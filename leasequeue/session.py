@@ -112,13 +112,15 @@ class WorkerSession:
         with self._lock:
             return list(self._buffers)
 
-    def deliver(self, message: LeasedMessage) -> None:
-        """Put a claimed job on its way to a thread."""
-        lease = message.lease
+    def deliver(self, messages: list[LeasedMessage]) -> None:
+        """Put claimed jobs on their way to the threads."""
         with self._lock:
-            self._leases[lease.message_id, lease.claim_no] = lease
-            buffer = self._buffers[lease.queue_name]
-        buffer.put(message)
+            for message in messages:
+                lease = message.lease
+                self._leases[lease.message_id, lease.claim_no] = lease
+            buffers = dict(self._buffers)
+        for message in messages:
+            buffers[message.lease.queue_name].put(message)
         if self.closing:
             self._hand_back_unstarted()  # it was claimed while we were closing
 
@@ -154,12 +156,14 @@ class WorkerSession:
         """There may be work that no notification told of."""
         self._claimer.wake()
 
-    def _settled(self, lease: Lease) -> None:
+    def _settled(self, settled: list[Lease]) -> None:
         with self._lock:
-            self._leases.pop((lease.message_id, lease.claim_no), None)
-        outcome = lease.outcome
-        if isinstance(outcome, Dead) and not lease.lost:
-            self._keeper.report(Death(lease.message_id, lease.queue_name, outcome.reason, outcome.error))
+            for lease in settled:
+                self._leases.pop((lease.message_id, lease.claim_no), None)
+        for lease in settled:
+            if isinstance(lease.outcome, Dead) and not lease.lost:
+                outcome = lease.outcome
+                self._keeper.report(Death(lease.message_id, lease.queue_name, outcome.reason, outcome.error))
 
     # The end.
 
