@@ -29,13 +29,13 @@ class Pool:
             raise ValueError(f"expected a pool of at least one session, got: {size}")
         self._url = url
         self._role = role
-        self._size = size
+        self.size = size
         self._reset()
 
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._tickets: SimpleQueue[None] = SimpleQueue()
-        for _ in range(self._size):
+        for _ in range(self.size):
             self._tickets.put(None)
         #: Sessions, and when each was used last (monotonic seconds).
         self._idle: list[tuple[Connection, float]] = []
@@ -65,7 +65,7 @@ class Pool:
             self._tickets.get(timeout=max(0.0, timeout))
         except Empty:
             raise errors.DatabaseUnavailable(
-                f"all {self._size} sessions with the database were in use for {timeout:g} s"
+                f"all {self.size} sessions with the database were in use for {timeout:g} s"
             ) from None
         try:
             connection = self._idle_one()

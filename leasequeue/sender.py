@@ -10,6 +10,7 @@ from dramatiq.message import Message
 
 from . import errors
 from .doorbell import Doorbell
+from .grouping import GroupFailed, Grouping, TookTooLong
 from .pool import Pool
 from .queries import Queries
 
@@ -19,6 +20,13 @@ FIRST_PAUSE = 0.05
 #: Messages, and characters, in one statement of a bulk send: far beyond where a longer one would be faster.
 BULK_MESSAGES = 5_000
 BULK_CHARACTERS = 16_000_000
+
+#: What jobs that are sent together differ in.
+GROUPED = ("message_id", "queue_name", "message", "expire_after")
+
+
+class NotSent(errors.DatabaseUnavailable):
+    """There was no session to send anything with."""
 
 
 class Sender:
@@ -38,12 +46,27 @@ class Sender:
         self._doorbell = doorbell
         self._timeout = timeout
         self._make_schema = make_schema
+        self._grouping = Grouping(self._send_group, pool.size)
 
     def send(self, message: Message[Any], *, delay: float, expire_after: float | None) -> None:
         """Store one message. ``delay`` and ``expire_after`` in seconds."""
         row = self._row(message, delay, expire_after)
-        plain = not delay and not row["errors"]
-        self._execute("enqueue" if plain else "enqueue_or_replace", row, message.queue_name, message.message_id)
+        statement = "enqueue_or_replace"
+        left = self._timeout
+        if not delay and not row["errors"]:
+            # The way of nearly every job; whatever goes wrong on it is sorted out for each job by itself.
+            started = time.monotonic()
+            try:
+                self._grouping.bring(row, left)
+            except GroupFailed as failure:
+                refused = isinstance(failure.__cause__, errors.QueueError | NotSent)
+                statement = "enqueue" if refused else "enqueue_again"
+                left -= time.monotonic() - started
+            except TookTooLong as late:
+                raise self._too_late(row["message_id"], "all sessions were in use", maybe_stored=late.begun) from None
+            else:
+                return
+        self._execute(statement, row, message.queue_name, row["message_id"], left)
 
     def send_on(self, cursor: Any, message: Message[Any], *, delay: float, expire_after: float | None) -> None:
         """Store one message with a DB-API cursor of the caller's, in the caller's transaction. Rings nobody."""
@@ -59,7 +82,8 @@ class Sender:
                 "expire_after": _interval(expire_after),
             }
             first = part[0][0]
-            self._execute("enqueue_many", row, first.queue_name, f"{first.message_id} and {len(part) - 1} more")
+            what = f"{first.message_id} and {len(part) - 1} more"
+            self._execute("enqueue_many", row, first.queue_name, what, self._timeout)
         if not delay:
             for queue_name in {message.queue_name for message in messages}:
                 with self._pool.connection(self._timeout) as connection:
@@ -75,19 +99,36 @@ class Sender:
             "errors": message.options.get("retries", 0),
         }
 
-    def _execute(self, statement: str, row: dict[str, Any], queue_name: str, what: str) -> None:
-        deadline = time.monotonic() + self._timeout
+    def _send_group(self, rows: list[dict[str, Any]]) -> None:
+        try:
+            connection = self._pool.take(self._timeout)
+        except errors.DatabaseUnavailable as error:
+            raise NotSent(str(error)) from None
+        try:
+            if len(rows) == 1:
+                connection.execute(self._queries["enqueue"], rows[0], timeout=self._timeout)
+                self._doorbell.ring(connection, rows[0]["queue_name"])
+                return
+            together = {name + "s": [row[name] for row in rows] for name in GROUPED}
+            connection.execute(self._queries["enqueue_group"], together, timeout=self._timeout)
+            for queue_name in set(together["queue_names"]):
+                self._doorbell.ring(connection, queue_name)
+        finally:
+            self._pool.give(connection)
+
+    def _execute(self, statement: str, row: dict[str, Any], queue_name: str, what: str, left: float) -> None:
+        """Send one statement until it is answered, for as long as there is time: ``left`` seconds."""
+        deadline = time.monotonic() + left
         pause = FIRST_PAUSE
         make_schema = self._make_schema
-        left = self._timeout
-        maybe_stored = False
+        maybe_stored = statement == "enqueue_again"
         while True:
             sent = False
             try:
-                connection = self._pool.take(left)
+                connection = self._pool.take(max(0.01, left))
                 try:
                     sent = True
-                    connection.execute(self._queries[statement], row, timeout=left)
+                    connection.execute(self._queries[statement], row, timeout=max(0.01, left))
                     self._doorbell.ring(connection, queue_name)
                 finally:
                     self._pool.give(connection)
@@ -106,13 +147,14 @@ class Sender:
                 if maybe_stored and statement == "enqueue":
                     statement = "enqueue_again"
                 if time.monotonic() + pause >= deadline:
-                    stored = "It may or may not be stored." if maybe_stored else "It is not stored."
-                    raise errors.DatabaseUnavailable(
-                        f"Job {what} could not be sent within {self._timeout:g} s: {error}. {stored}"
-                    ) from None
+                    raise self._too_late(what, str(error), maybe_stored=maybe_stored) from None
                 time.sleep(pause)
                 pause *= 2
-            left = max(0.01, deadline - time.monotonic())
+            left = deadline - time.monotonic()
+
+    def _too_late(self, what: str, why: str, *, maybe_stored: bool) -> errors.DatabaseUnavailable:
+        stored = "It may or may not be stored." if maybe_stored else "It is not stored."
+        return errors.DatabaseUnavailable(f"Job {what} could not be sent within {self._timeout:g} s: {why}. {stored}")
 
 
 def _interval(seconds: float | None) -> str | None:

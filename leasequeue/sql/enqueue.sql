@@ -4,6 +4,13 @@
 INSERT INTO {schema}.queue (message_id, queue_name, state, message, expires_at)
 VALUES (%(message_id)s, %(queue_name)s, 'queued', %(message)s, now() + %(expire_after)s::interval)
 
+-- name: enqueue_group
+-- The same for jobs that several threads send at the same moment: one round trip and one flush to disk for all.
+INSERT INTO {schema}.queue (message_id, queue_name, state, message, expires_at)
+SELECT message_id, queue_name, 'queued', message, now() + expire_after
+  FROM unnest(%(message_ids)s::uuid[], %(queue_names)s::text[], %(messages)s::jsonb[], %(expire_afters)s::interval[])
+       AS several (message_id, queue_name, message, expire_after)
+
 -- name: enqueue_or_replace
 -- The same id again replaces the job: whoever runs the old one has lost it (I6), and the new one is run.
 INSERT INTO {schema}.queue AS q
