@@ -30,6 +30,9 @@ BATCH_LIMIT = 1_000
 #: Seconds of work that may be claimed ahead: long enough to hide a round trip, too short for a job to miss.
 AHEAD_SECONDS = 0.1
 
+#: Seconds after which a claimed job that no thread has started goes back: those before it turned out to be long ones.
+UNSTARTED_LIMIT = 0.5
+
 #: Seconds for which a claim whose answer was lost is looked for: its statement has ended by then, one way or the other.
 REMEMBER_UNANSWERED = 60.0
 
@@ -41,7 +44,8 @@ class Claimer(Loop):
     """Claims as many jobs as the idle threads can start, and ahead only what will start within a moment.
 
     How far ahead follows from how long recent runs took: nothing for jobs of a second, whole batches for jobs of a
-    tenth of a millisecond. So batches fill by themselves, and no claimed job waits here while a thread idles elsewhere.
+    tenth of a millisecond. So batches fill by themselves, and no claimed job waits here while a thread idles elsewhere:
+    when the guess was wrong, what was not started goes back.
     """
 
     role = "claim"
@@ -123,6 +127,9 @@ class Claimer(Loop):
     def round(self) -> None:
         connection = self.connection()
         self._listen(connection)
+        if self._session.return_overdue(UNSTARTED_LIMIT):
+            with self._lock:
+                self._run_seconds = max(self._run_seconds, UNSTARTED_LIMIT)
         with self._lock:
             wanted = self._wanted()
         queues = self._session.queue_names()
@@ -201,7 +208,10 @@ class Claimer(Loop):
             self._hungry = not claimed_short
         # Whoever sends right behind a ring does not ring again: look again in growing pauses until that time is over.
         self._pause = self._pause * 2 if self._pause <= LONGEST_PAUSE else self._poll_interval
-        if connection.wait(self._alarm.fileno(), min(self._pause, self._poll_interval)):
+        with self._lock:
+            is_ahead = self._outstanding > self._session.threads
+        longest = min(self._poll_interval, UNSTARTED_LIMIT) if is_ahead else self._poll_interval
+        if connection.wait(self._alarm.fileno(), min(self._pause, longest)):
             self._pause = SHORTEST_PAUSE
         with contextlib.suppress(BlockingIOError):
             self._alarm.recv(4096)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextvars
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dramatiq.broker import MessageProxy
@@ -76,6 +77,8 @@ class Lease:
     due: float = 0.0
     #: Set when the database said that the job is no longer ours. Long actors should look now and then.
     lost: bool = False
+    #: Monotonic seconds.
+    claimed_at: float = field(default_factory=time.monotonic)
     #: Monotonic seconds; 0.0 until the run starts.
     started_at: float = 0.0
     #: The thread that runs the job, while it runs.

@@ -124,6 +124,16 @@ class WorkerSession:
         if self.closing:
             self._hand_back_unstarted()  # it was claimed while we were closing
 
+    def return_overdue(self, limit: float) -> bool:
+        """Hand everything unstarted back when some of it has waited for ``limit`` seconds. Returns whether it did."""
+        if self._worker is None or self._worker.work_queue.empty():
+            return False
+        before = time.monotonic() - limit
+        if not any(not lease.started_at and lease.claimed_at < before for lease in self.leases()):
+            return False
+        self._hand_back_unstarted()
+        return True
+
     def leases(self) -> list[Lease]:
         """What this process believes it holds, finished but unwritten ones included."""
         with self._lock:

@@ -174,6 +174,32 @@ def test_a_bell_that_cannot_be_rung_is_no_error(database: str) -> None:
     Doorbell(Queries("dramatiq"), "dramatiq").ring(connection, "default")
 
 
+def test_small_jobs_behind_long_ones_go_back_for_other_workers(
+    broker: LeaseBroker, start_worker: StartWorker, sql: Sql
+) -> None:
+    over = threading.Event()
+
+    @dramatiq.actor(broker=broker)
+    def tiny() -> None:
+        pass
+
+    @dramatiq.actor(broker=broker)
+    def long() -> None:
+        assert over.wait(30)
+
+    start_worker(broker, threads=2)
+    broker.enqueue_many(tiny.message() for _ in range(500))
+    broker.join("default", timeout=10_000)
+    try:
+        # The worker has learnt that jobs are tiny, and claims far ahead.
+        broker.enqueue_many([long.message(), long.message(), *(tiny.message() for _ in range(300))])
+        states = "SELECT state::text, count(*), max(starts), max(errors) FROM dramatiq.queue GROUP BY 1 ORDER BY 1"
+        wait_until(lambda: sql(states) == [("consumed", 2, 1, 0), ("queued", 300, 0, 0)], 5, "they are kept waiting")
+    finally:
+        over.set()
+    broker.join("default", timeout=10_000)
+
+
 @pytest.mark.parametrize("queues", [1, 30])
 def test_a_worker_process_has_three_sessions_for_any_number_of_queues(
     queues: int, make_broker: Callable[..., LeaseBroker], start_worker: StartWorker, sql: Sql

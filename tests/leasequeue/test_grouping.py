@@ -66,10 +66,12 @@ def test_a_thousand_items_of_twenty_threads_are_each_worked_on_once(leaders: int
             at_once[0] -= 1
 
     grouping = Grouping(work, leaders)
-    threads = [
-        threading.Thread(target=lambda n=n: [grouping.bring(n * 50 + i, 10) for i in range(50)])  # type: ignore[misc]
-        for n in range(20)
-    ]
+
+    def bring_fifty(first: int) -> None:
+        for item in range(first, first + 50):
+            grouping.bring(item, 10)
+
+    threads = [threading.Thread(target=bring_fifty, args=(n * 50,)) for n in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
