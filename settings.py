@@ -139,7 +139,7 @@ class Settings:
     #: The longest run of one job.
     job_time_limit: float = _seconds(3600.0, "a number of seconds, more than 0")
     #: Between two looks at the queue when no notification comes.
-    poll_interval: float = _seconds(1.5, "a number of seconds, more than 0")
+    poll_interval: float = _seconds(2.0, "a number of seconds, more than 0")
     #: What send() may take before it fails.
     enqueue_timeout: float = _seconds(5.0, "a number of seconds, more than 0")
 

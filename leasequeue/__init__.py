@@ -6,7 +6,7 @@ It knows nothing of the application around it. Lift this folder into any dramati
     dramatiq.set_broker(broker)
 """
 
-from .broker import LeaseBroker
+from .broker import LeaseBroker, send_many
 from .errors import (
     AccessDenied,
     DatabaseUnavailable,
@@ -42,4 +42,5 @@ __all__ = [
     "SchemaMissing",
     "Slots",
     "current_lease",
+    "send_many",
 ]

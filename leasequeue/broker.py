@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import dramatiq_pg
+from dramatiq.actor import Actor
 from dramatiq.broker import Broker
 from dramatiq.common import q_name
 from dramatiq.errors import QueueJoinTimeout, QueueNotFound
@@ -341,6 +342,23 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
     def _raise_death(self, queue_name: str, since: object) -> None:
         for message_id, reason, error in self.ask("first_death", {"queue_name": queue_name, "since": since}):
             raise errors.JobDied(f"job {message_id} is dead ({reason}): {error}")
+
+
+def send_many(
+    actor: Actor[..., Any], calls: Iterable[Sequence[Any]], *, delay: int | None = None
+) -> list[Message[Any]]:
+    """Send an actor many times in few round trips: ``send_many(add, [(1, 2), (3, 4)])``. Returns the messages.
+
+    Parameters:
+      calls: the positional arguments of each job.
+      delay: milliseconds, for all of them.
+
+    Raises:
+      TypeError: the actor's broker is not a :class:`LeaseBroker`.
+    """
+    if not isinstance(actor.broker, LeaseBroker):
+        raise TypeError(f"expected an actor of a LeaseBroker, got one of a {type(actor.broker).__name__}")
+    return actor.broker.enqueue_many((actor.message(*arguments) for arguments in calls), delay=delay)
 
 
 def _normal(message: Message[Any]) -> Message[Any]:

@@ -73,9 +73,10 @@ class Keeper(Loop):
     def round(self) -> None:
         self._tell_deaths()
         connection = self.connection()
-        self._beat(connection)
+        somebody_is_late = self._beat(connection)
         if not self._session.closing:
-            self._rescue(connection)
+            if somebody_is_late:
+                self._rescue(connection)
             self._keep_house(connection)
         self._wakeup.wait(self._policy.heartbeat)
         self._wakeup.clear()
@@ -101,13 +102,15 @@ class Keeper(Loop):
 
     # Heartbeat.
 
-    def _beat(self, connection: Connection) -> None:
+    def _beat(self, connection: Connection) -> bool:
+        """Says that we live, and looks what we hold. Returns whether somebody else may be dead."""
         newest = self._session.newest_claim  # before we ask: what is claimed meanwhile is not told here
         held_before = self._session.leases()
-        ((silent_seconds, ids, claims),) = connection.execute(
+        ((silent_seconds, somebody_is_late, ids, claims),) = connection.execute(
             self._queries["heartbeat"],
             {
                 "worker_id": self._session.worker_id,
+                "grace": self._grace,
                 "backend_pid": connection.backend_pid,
                 "queues": self._session.queue_names(),
                 "draining": self._session.closing,
@@ -126,10 +129,11 @@ class Keeper(Loop):
             self._session.begin_again()
             self._announce(connection)
             self._suspects.clear()
-            return
+            return False
         if silent_seconds > self._grace:
             self._in_touch_since = time.monotonic()  # we were away ourselves: frozen, or cut off
         self._return_phantoms(held, newest)
+        return bool(somebody_is_late)
 
     def _return_phantoms(self, held: set[tuple[str, int]], newest: int) -> None:
         """Hand back jobs that the database counts as ours and that we never heard of: an answer was lost on its way."""

@@ -40,7 +40,7 @@ class Policy:
     #: What running jobs get to finish after SIGTERM; then they are interrupted and handed back.
     drain: float = 30.0
     #: The longest a ready job is overlooked when no notification arrives.
-    poll_interval: float = 1.5
+    poll_interval: float = 2.0
     #: How long ``send()`` may try before it fails.
     enqueue_timeout: float = 5.0
 

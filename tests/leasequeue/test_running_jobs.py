@@ -9,12 +9,22 @@ from uuid import uuid4
 
 import dramatiq
 import pytest
+from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import QueueJoinTimeout, QueueNotFound
 from dramatiq.message import Message
 from dramatiq.results import ResultFailure, ResultMissing
 from waiting import wait_until
 
-from leasequeue import JobDied, LeaseBroker, MessageRefused, PermanentError, Policy, SchemaMissing, current_lease
+from leasequeue import (
+    JobDied,
+    LeaseBroker,
+    MessageRefused,
+    PermanentError,
+    Policy,
+    SchemaMissing,
+    current_lease,
+    send_many,
+)
 
 from .conftest import POLICY, Sql
 
@@ -326,6 +336,24 @@ def test_many_messages_are_stored_by_few_statements_and_a_repetition_changes_not
     start_worker(broker, threads=4)
     broker.join("default", timeout=30_000)
     assert sorted(ran) == list(range(12_000))
+
+
+def test_an_actor_is_sent_many_times_at_once(broker: LeaseBroker, start_worker: StartWorker, sql: Sql) -> None:
+    sums: list[int] = []
+
+    @dramatiq.actor(broker=broker)
+    def add(a: int, b: int) -> None:
+        sums.append(a + b)
+
+    messages = send_many(add, [(n, n) for n in range(10)], delay=60_000)
+    assert sql("SELECT count(*) FROM dramatiq.queue WHERE available_at > now() + interval '50 s'") == [(len(messages),)]
+    send_many(add, [(n, 1) for n in range(10)])
+    start_worker(broker)
+    wait_until(lambda: sorted(sums) == list(range(1, 11)), 10, "not all were run")
+
+    stranger = dramatiq.actor(lambda: None, broker=StubBroker(), actor_name="stranger")
+    with pytest.raises(TypeError, match="expected an actor of a LeaseBroker, got one of a StubBroker"):
+        send_many(stranger, [()])
 
 
 def test_the_same_id_again_replaces_the_job_whatever_state_it_is_in(broker: LeaseBroker, sql: Sql) -> None:
