@@ -252,8 +252,13 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         if self._session is not None:
             self._session.start(running)
 
+    def stop_claiming(self) -> None:
+        """Claim nothing more from now on; the drain begins soon. For signal handlers: takes no lock, does no work."""
+        if self._session is not None:
+            self._session.stop_claiming()
+
     def begin_drain(self) -> None:
-        """Claim nothing more and hand back what was not started. Idempotent; may be called by a signal handler."""
+        """Claim nothing more and hand back what was not started. Idempotent."""
         if self._session is not None:
             self._session.begin_drain()
 

@@ -125,6 +125,9 @@ class Claimer(Loop):
         self._alarm.close()
 
     def round(self) -> None:
+        if self._session.closing:
+            self._session.begin_drain()
+            return
         connection = self.connection()
         self._listen(connection)
         if self._session.return_overdue(UNSTARTED_LIMIT):

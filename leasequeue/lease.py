@@ -84,6 +84,8 @@ class Lease:
     #: The thread that runs the job, while it runs.
     thread_id: int | None = None
     outcome: Outcome | None = None
+    #: Whether the outcome was handed over to be written; it is final from then on.
+    settled: bool = False
     #: JSON text and seconds to keep it, for actors that store results.
     result: str | None = None
     result_ttl: float | None = None

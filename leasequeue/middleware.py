@@ -13,6 +13,7 @@ from dramatiq.middleware import Middleware, MiddlewareError, Shutdown, SkipMessa
 from dramatiq.results import Results
 
 from . import lease as leases
+from . import signals
 from .errors import LeaseLost, PermanentError
 from .lease import Dead, HandBack, LeasedMessage, describe, readable
 
@@ -47,6 +48,7 @@ class LeaseTracking(Middleware):
             broker.open_session(worker)
         except Exception as error:
             raise BootFailed(f"The worker cannot start: {error}") from error
+        signals.drain_on_termination(broker.stop_claiming)
 
     def before_worker_shutdown(self, broker: LeaseBroker, worker: Worker) -> None:
         broker.begin_drain()

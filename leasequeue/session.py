@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import socket
 import threading
@@ -19,10 +20,13 @@ from .claimer import Claimer
 from .connection import Connection
 from .finisher import Finisher
 from .keeper import Keeper
-from .lease import Dead, Death, Done, HandBack, Lease, LeasedMessage
+from .lease import Dead, Death, Done, HandBack, Lease, LeasedMessage, Outcome
 from .policy import Policy
 from .queries import Queries
 from .slots import Slots
+
+#: Seconds that an interrupted job gets to come to its end before it is handed back without it.
+INTERRUPT_TIMEOUT = 2.0
 
 #: Seconds that the end of a session may take beyond the drain: the last outcomes are written in it.
 CLOSE_TIMEOUT = 15.0
@@ -53,6 +57,7 @@ class WorkerSession:
         self.pid = os.getpid()
         self.threads = threads
         self.closing = False
+        self._drain_begun = False
         self._log = logging.getLogger("leasequeue.session")
         self._policy = policy
         self._worker: Worker | None = None
@@ -92,12 +97,15 @@ class WorkerSession:
         lease.thread_id = threading.get_ident()
         lease.started_at = time.monotonic()
 
-    def settle(self, lease: Lease) -> None:
-        """The run is over and ``lease.outcome`` says how: have it written."""
+    def settle(self, lease: Lease, outcome: Outcome | None = None) -> None:
+        """The run is over: have its outcome written, that given here or else the lease's own. The first one counts."""
+        with self._lock:
+            if lease.settled:
+                return  # its thread came back after the drain time, when the job had been handed back
+            lease.settled = True
+            lease.outcome = outcome or lease.outcome or Done()
         lease.thread_id = None
         seconds = time.monotonic() - lease.started_at if lease.started_at else None
-        if lease.outcome is None:
-            lease.outcome = Done()
         self._finisher.submit(lease)
         self._claimer.released(seconds)
 
@@ -177,10 +185,17 @@ class WorkerSession:
 
     # The end.
 
+    def stop_claiming(self) -> None:
+        """Claim nothing from now on, and have the drain begun soon. Only sets a flag and wakes: for signal handlers."""
+        self.closing = True
+        self._claimer.wake()
+
     def begin_drain(self) -> None:
         """No more claims; what was not started goes back at once; what runs gets the drain time. Idempotent."""
-        if self.closing:
-            return
+        with self._lock:
+            if self._drain_begun:
+                return
+            self._drain_begun = True
         self.closing = True
         self._claimer.stop()
         self._hand_back_unstarted()
@@ -224,14 +239,31 @@ class WorkerSession:
 
     def hand_back(self, lease: Lease) -> None:
         """Return a job that was not run, as if it had never been claimed."""
-        lease.outcome = HandBack()
-        self.settle(lease)
+        self.settle(lease, HandBack())
 
     def _interrupt(self) -> None:
         """The drain time is over: stop what still runs; its jobs are handed back."""
-        for lease in self.leases():
-            if lease.thread_id is not None and lease.outcome is None:
-                self._log.warning(
-                    "job_interrupted job_id=%s queue=%s: drain time over", lease.message_id, lease.queue_name
-                )
-                raise_thread_exception(lease.thread_id, Shutdown)
+        for lease in self._running():
+            self._log.warning("job_interrupted job_id=%s queue=%s: drain time over", lease.message_id, lease.queue_name)
+            assert lease.thread_id is not None
+            raise_thread_exception(lease.thread_id, Shutdown)
+        deadline = time.monotonic() + INTERRUPT_TIMEOUT
+        pause = threading.Event()
+        while self._running() and time.monotonic() < deadline:
+            pause.wait(0.05)
+        stuck = self._running()
+        for lease in stuck:
+            # Its thread is in a call that no exception reaches. Whatever it does later is fenced.
+            self._log.error("job_abandoned job_id=%s queue=%s: its thread stays", lease.message_id, lease.queue_name)
+            self.hand_back(lease)
+        if stuck and multiprocessing.parent_process() is not None:
+            self._leave_without_them()
+
+    def _running(self) -> list[Lease]:
+        return [lease for lease in self.leases() if lease.thread_id is not None and lease.outcome is None]
+
+    def _leave_without_them(self) -> None:
+        """End a process of dramatiq's: it would wait ten minutes for threads that do not come back."""
+        self.close()
+        logging.shutdown()
+        os._exit(0)

@@ -6,6 +6,7 @@ Each run writes into a ledger on a connection of its own, so that what happened 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import threading
@@ -55,3 +56,11 @@ def work(job: str, seconds: float) -> None:
 @dramatiq.actor
 def nothing() -> None:
     """The smallest job."""
+
+
+@dramatiq.actor
+def deaf(job: str, seconds: float) -> None:
+    """Take a while in one call that nothing can interrupt."""
+    run = write("INSERT INTO ledger.run (job, pid) VALUES (%s, %s) RETURNING id", job, os.getpid())
+    ctypes.CDLL(None).usleep(int(seconds * 1e6))
+    write("UPDATE ledger.run SET ended_at = clock_timestamp() WHERE id = %s", run)

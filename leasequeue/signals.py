@@ -1,0 +1,44 @@
+"""Termination of a worker process: at once for claims, once for everything else.
+
+dramatiq looks for its own flag once a second, and kills itself at a second signal. But a second one is common: a
+supervisor signals the whole process group, and dramatiq's master forwards its own to each worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+log = logging.getLogger("leasequeue.signals")
+
+#: What ends a worker: a stop, or a reload.
+TERMINATING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+def drain_on_termination(stop_claiming: Callable[[], None]) -> None:
+    """Call ``stop_claiming`` at the first signal, before dramatiq's own handler, and let later ones pass unheard.
+
+    Only in worker processes of dramatiq's command line: elsewhere signals belong to the application.
+    """
+    if multiprocessing.parent_process() is None or threading.current_thread() is not threading.main_thread():
+        return
+    heard = False
+    for number in TERMINATING:
+        previous = signal.getsignal(number)
+        if not callable(previous):
+            continue
+
+        def handle(signum: int, frame: FrameType | None, previous: Callable[..., object] = previous) -> None:
+            nonlocal heard
+            if heard:
+                log.info("already draining; signal %d changes nothing", signum)
+                return
+            heard = True
+            stop_claiming()
+            previous(signum, frame)
+
+        signal.signal(number, handle)
