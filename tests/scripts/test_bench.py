@@ -39,6 +39,7 @@ TINY = Scale(
     behind_snapshot=600,
     snapshot_rounds=1,
     calm_seconds=0.1,
+    idle_after=0.1,
     idle_seconds=0.5,
     idle_queues=(1, 3),
     neighbour_seconds=1.0,
