@@ -147,8 +147,8 @@ class Claimer(Loop):
             self._hand_out(rows)
             if rows:
                 self._pause = SHORTEST_PAUSE
-            if len(rows) == granted or not self._floors.looked_everywhere:
-                return  # there may be more
+            if len(rows) == granted:
+                return  # there is probably more
         self._sleep(connection, claimed_short=bool(granted))
 
     def _claim(self, connection: Connection, queues: list[str], limit: int) -> list[Row]:
@@ -169,7 +169,7 @@ class Claimer(Loop):
         except DatabaseUnavailable:
             self._unanswered.append((started, self._claim_no))  # it may have been executed all the same
             raise
-        self._floors.claimed(rows, short=len(rows) < limit, seconds=time.monotonic() - started)
+        self._floors.claimed(rows, seconds=time.monotonic() - started)
         return rows
 
     def _hand_out(self, rows: list[Row]) -> None:
@@ -214,6 +214,7 @@ class Claimer(Loop):
         with self._lock:
             is_ahead = self._outstanding > self._session.threads
         longest = min(self._poll_interval, UNSTARTED_LIMIT) if is_ahead else self._poll_interval
+        longest = min(longest, self._floors.sure_until(time.monotonic()))
         if connection.wait(self._alarm.fileno(), min(self._pause, longest)):
             self._pause = SHORTEST_PAUSE
         with contextlib.suppress(BlockingIOError):

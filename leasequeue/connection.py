@@ -25,6 +25,9 @@ Row = tuple[Any, ...]
 #: Seconds to make a connection, when the caller does not say.
 CONNECT_TIMEOUT = 5.0
 
+#: Bytes of a statement that an idle session's socket takes in one piece.
+SURELY_SENT = 4096
+
 #: A dead peer is noticed by the kernel after idle + count * interval = 10 s, also between calls.
 _KEEPALIVE = {
     "keepalives": "1",
@@ -86,7 +89,7 @@ class Connection:
         try:
             cursor = self._raw.cursor()
             cursor.execute(sql, parameters)
-            self._drive(time.monotonic() + timeout)
+            self._drive(time.monotonic() + timeout, is_sent=len(cursor.query) < SURELY_SENT)
             return cursor.fetchall() if cursor.description is not None else []
         except psycopg2.Error as error:
             if self.closed or isinstance(error, psycopg2.InterfaceError) or classify(error.pgcode) in RECONNECT:
@@ -141,10 +144,14 @@ class Connection:
             self.close()
             raise translate(error) from None
 
-    def _drive(self, deadline: float) -> None:
-        """Let libpq work until it is done, waiting at most until ``deadline`` (monotonic seconds)."""
+    def _drive(self, deadline: float, *, is_sent: bool = False) -> None:
+        """Let libpq work until it is done, waiting at most until ``deadline`` (monotonic seconds).
+
+        ``is_sent``: there is nothing to do but to wait for the answer, which saves asking libpq first.
+        """
         raw, poll = self._raw, self._poll
-        while (state := raw.poll()) != psycopg2.extensions.POLL_OK:
+        while (state := psycopg2.extensions.POLL_READ if is_sent else raw.poll()) != psycopg2.extensions.POLL_OK:
+            is_sent = False
             event = select.POLLIN if state == psycopg2.extensions.POLL_READ else select.POLLOUT
             fd = raw.fileno()
             if fd != self._fd:

@@ -17,8 +17,8 @@ from .queries import Queries
 #: Completed jobs in one statement at the most.
 GROUP_LIMIT = 1_000
 
-#: Seconds that a completed job waits for company, while there is some.
-GROUP_DELAY = 0.002
+#: Seconds that a completed job waits for company: nobody waits for the write, and each one saved is one commit less.
+GROUP_DELAY = 0.005
 
 #: Seconds to keep a result for which its actor did not say how long.
 DEFAULT_RESULT_TTL = 600.0
@@ -69,9 +69,8 @@ class Finisher(Loop):
 
     def round(self) -> None:
         if not self._batch:
-            if not self._waiting:
-                self._wakeup.wait(1.0)
-            elif len(self._waiting) < GROUP_LIMIT // 4 and not self._stopping.is_set():
+            self._wakeup.wait(1.0)
+            if 0 < len(self._waiting) < GROUP_LIMIT // 4:
                 self._stopping.wait(GROUP_DELAY)
             self._wakeup.clear()
         self._flush()
@@ -137,14 +136,14 @@ class Finisher(Loop):
     def _write_done(self, group: list[Lease], connection: Connection) -> set[str]:
         # A fixed order of rows: two workers that finish the same jobs do not wait for each other crosswise.
         group = sorted(group, key=lambda lease: lease.message_id)
+        has_results = any(lease.result is not None for lease in group)
         rows = connection.execute(
             self._queries["finish_done"],
             {
-                "message_ids": [lease.message_id for lease in group],
-                "worker_ids": [lease.worker_id for lease in group],
-                "claim_nos": [lease.claim_no for lease in group],
-                "results": [lease.result for lease in group],
-                "ttls": [lease.result_ttl for lease in group],
+                **_fences(group),
+                # Most jobs have none, and a list of nothing is long.
+                "results": [lease.result for lease in group] if has_results else None,
+                "ttls": [lease.result_ttl for lease in group] if has_results else None,
                 "keep": self._keep_done,
             },
             timeout=CALL_TIMEOUT,
@@ -155,11 +154,7 @@ class Finisher(Loop):
         group = sorted(group, key=lambda lease: lease.message_id)
         rows = connection.execute(
             self._queries["hand_back"],
-            {
-                "message_ids": [lease.message_id for lease in group],
-                "worker_ids": [lease.worker_id for lease in group],
-                "claim_nos": [lease.claim_no for lease in group],
-            },
+            _fences(group),
             timeout=CALL_TIMEOUT,
         )
         for queue_name in {lease.queue_name for lease in group}:
@@ -210,3 +205,12 @@ class Finisher(Loop):
         if isinstance(lease.outcome, Retry | Dead):
             return self._write_one([lease], connection)
         raise error
+
+
+def _fences(group: list[Lease]) -> dict[str, str]:
+    """What names the claims of a group: ids and numbers as array literals, which the server reads fastest."""
+    return {
+        "message_ids": "{" + ",".join(lease.message_id for lease in group) + "}",
+        "worker_ids": "{" + ",".join(lease.worker_id for lease in group) + "}",
+        "claim_nos": "{" + ",".join(str(lease.claim_no) for lease in group) + "}",
+    }

@@ -39,7 +39,7 @@ class Floors:
             return [START] * len(queues)
         return [self._floors.get(queue_name, START) for queue_name in queues]
 
-    def claimed(self, rows: list[Row], *, short: bool, seconds: float) -> None:
+    def claimed(self, rows: list[Row], *, seconds: float) -> None:
         """What the claim brought: rows with the queue's name in place 1 and the time in the last."""
         for row in rows:
             queue_name, due = row[1], row[-1] - MARGIN
@@ -47,10 +47,7 @@ class Floors:
                 self._floors[queue_name] = due
         if self._looking:
             self._look_at = self._now + max(LOOK_EVERY, seconds / LOOK_SHARE)
-        elif short:
-            self._look_at = 0.0
 
-    @property
-    def looked_everywhere(self) -> bool:
-        """Whether the last claim was a look from the start: only then a short answer means that nothing is ready."""
-        return self._looking
+    def sure_until(self, now: float) -> float:
+        """Seconds for which one may rest after a short answer: it says nothing of what lies below the floor."""
+        return float("inf") if self._looking else max(0.0, self._look_at - now)

@@ -32,16 +32,15 @@ def row(queue: str, due: float) -> tuple[Any, ...]:
 def test_a_claim_starts_where_the_last_one_ended_and_looks_from_the_start_now_and_then() -> None:
     floors = Floors()
     assert floors.of(["a", "b"], now=0.0) == [START, START]
-    floors.claimed([row("a", 100.0), row("a", 101.0)], short=False, seconds=0.001)
+    assert floors.sure_until(now=0.0) == float("inf"), "all of the queue was looked at"
+    floors.claimed([row("a", 100.0), row("a", 101.0)], seconds=0.001)
     assert floors.of(["a", "b"], now=0.1) == [101.0 - MARGIN, START]
-    assert not floors.looked_everywhere
-    floors.claimed([row("a", 50.0)], short=False, seconds=0.001)
+    assert floors.sure_until(now=0.1) == pytest.approx(0.4), "what lies below must be looked at soon"
+    floors.claimed([row("a", 50.0)], seconds=0.001)
     assert floors.of(["a"], now=0.2) == [101.0 - MARGIN]
     assert floors.of(["a"], now=0.6) == [START]
-    floors.claimed([], short=True, seconds=0.1)
+    floors.claimed([], seconds=0.1)
     assert floors.of(["a"], now=1.5) == [101.0 - MARGIN], "a look that took 0.1 s is not made again for 2 s"
-    floors.claimed([], short=True, seconds=0.001)
-    assert floors.of(["a"], now=1.6) == [START], "a queue is called empty only after all of it was looked at"
 
 
 def test_a_job_that_appears_below_the_floor_is_run_while_others_keep_coming(
