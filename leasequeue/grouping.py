@@ -58,14 +58,22 @@ class Grouping(Generic[Item]):
           GroupFailed: the call that it was part of failed.
           TookTooLong: after ``timeout`` seconds of waiting; a call that this thread makes itself is not counted.
         """
-        ticket = _Ticket(item)
         with self._lock:
-            if self._free:
+            goes_alone = self._free > 0
+            if goes_alone:
                 self._free -= 1
-                ticket.leads = True
             else:
+                ticket = _Ticket(item)
                 self._waiting.append(ticket)
-        if not ticket.leads and not ticket.bell.acquire(timeout=timeout):
+        if goes_alone:  # nobody waits while a call is free
+            try:
+                self._work([item])
+            except Exception as error:
+                raise GroupFailed from error
+            finally:
+                self._hand_over()
+            return
+        if not ticket.bell.acquire(timeout=timeout):
             self._leave(ticket)
         if ticket.leads:
             self._lead(ticket)
