@@ -137,7 +137,12 @@ class Claimer(Loop):
             wanted = self._wanted()
         queues = self._session.queue_names()
         granted = self._slots.acquire(wanted) if wanted and queues else 0
-        if granted:
+        if wanted and not granted:
+            # No slot, or no queue yet. Whoever holds the slots looks for the next job when it gives one back.
+            self._sleep(connection, hungry=True)
+        elif not wanted:
+            self._sleep(connection, hungry=True, unless_wanted=True)
+        else:
             try:
                 rows = self._claim(connection, queues, granted)
             except BaseException:
@@ -149,7 +154,8 @@ class Claimer(Loop):
                 self._pause = SHORTEST_PAUSE
             if len(rows) == granted:
                 return  # there is probably more
-        self._sleep(connection, claimed_short=bool(granted))
+            # Nothing is ready above the floor; before we rest for longer, we look at what lies below it.
+            self._sleep(connection, hungry=False, at_most=self._floors.sure_until(time.monotonic()))
 
     def _claim(self, connection: Connection, queues: list[str], limit: int) -> list[Row]:
         # Each queue is the first to be asked in turn: none starves behind a longer one.
@@ -203,19 +209,20 @@ class Claimer(Loop):
             message.options["retries"] = lease.errors
         return message
 
-    def _sleep(self, connection: Connection, *, claimed_short: bool) -> None:
-        """Wait for a ring, for a free thread, or for the poll interval to pass."""
+    def _sleep(
+        self, connection: Connection, *, hungry: bool, unless_wanted: bool = False, at_most: float = float("inf")
+    ) -> None:
+        """Wait for a ring or for the poll interval to pass; ``hungry``: or for a job of ours to end."""
         with self._lock:
-            if not claimed_short and self._wanted() > 0:
+            if unless_wanted and self._wanted() > 0:
                 return  # a thread became free since we looked
-            self._hungry = not claimed_short
+            self._hungry = hungry
         # Whoever sends right behind a ring does not ring again: look again in growing pauses until that time is over.
         self._pause = self._pause * 2 if self._pause <= LONGEST_PAUSE else self._poll_interval
         with self._lock:
             is_ahead = self._outstanding > self._session.threads
         longest = min(self._poll_interval, UNSTARTED_LIMIT) if is_ahead else self._poll_interval
-        longest = min(longest, self._floors.sure_until(time.monotonic()))
-        if connection.wait(self._alarm.fileno(), min(self._pause, longest)):
+        if connection.wait(self._alarm.fileno(), min(self._pause, longest, at_most)):
             self._pause = SHORTEST_PAUSE
         with contextlib.suppress(BlockingIOError):
             self._alarm.recv(4096)

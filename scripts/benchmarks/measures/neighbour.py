@@ -21,11 +21,11 @@ SENDERS = 2
 #: Of the goal: the application's rate beside the queue against its rate alone.
 SHARE_KEPT = 0.9
 
-ALONE, BESIDE = "alone", f"beside {FED} jobs/s"
+ALONE, FED_ONLY, BESIDE = "alone", f"{FED} jobs/s are sent", f"{FED} jobs/s are sent and run"
 
 
 def neighbour(lab: Laboratory) -> list[Answer]:
-    """Commits a second of an application with 32 clients, alone and while jobs are sent and run."""
+    """Commits a second of an application with 32 clients: alone, while jobs are sent, while they are run as well."""
     samples = Samples("commits/s")
     fed = Samples("jobs/s")
     for _ in range(lab.scale.rounds):
@@ -34,7 +34,9 @@ def neighbour(lab: Laboratory) -> list[Answer]:
             lab.settle()
             samples.add("application", ALONE, _rate(lab, url))
             lab.settle()
-            rate, jobs = _rate_beside(lab, url)
+            samples.add("application", FED_ONLY, _rate_beside(lab, url, with_worker=False)[0])
+            lab.settle()
+            rate, jobs = _rate_beside(lab, url, with_worker=True)
             samples.add("application", BESIDE, rate)
             fed.add(LEASEQUEUE.name, "run meanwhile", jobs)
     answer = Answer(
@@ -42,8 +44,9 @@ def neighbour(lab: Laboratory) -> list[Answer]:
         "What does an application keep of its commits beside the queue?",
         [*samples.figures(), *fed.figures()],
     )
-    alone, beside = answer.median("application", ALONE), answer.median("application", BESIDE)
-    answer.compare("application beside the queue / alone", beside, alone, SHARE_KEPT)
+    alone = answer.median("application", ALONE)
+    for setting in (FED_ONLY, BESIDE):
+        answer.compare(f"application while {setting} / alone", answer.median("application", setting), alone, SHARE_KEPT)
     return [answer]
 
 
@@ -53,16 +56,17 @@ def _rate(lab: Laboratory, url: str) -> float:
     return lab.pgbench.result(process, seconds + 60)
 
 
-def _rate_beside(lab: Laboratory, url: str) -> tuple[float, float]:
+def _rate_beside(lab: Laboratory, url: str, *, with_worker: bool) -> tuple[float, float]:
     """The application's rate, and how many jobs a second ran meanwhile."""
     tally = lab.tally()
     with ExitStack() as stack:
-        worker = stack.enter_context(lab.start(LEASEQUEUE, "work", url, tally=lab.tally_file))
+        if with_worker:
+            stack.enter_context(lab.start(LEASEQUEUE, "work", url, tally=lab.tally_file)).wait_ready().ask("go")
         feeders = [stack.enter_context(lab.start(LEASEQUEUE, "feed", url, rate=FED / SENDERS)) for _ in range(SENDERS)]
-        worker.wait_ready().ask("go")
         for feeder in feeders:
             feeder.wait_ready().ask("go")
-        lab.wait_for(tally, FED // 2)  # it runs
+        if with_worker:
+            lab.wait_for(tally, FED // 2)  # it runs
         before = tally.total()
         rate = _rate(lab, url)
         return rate, (tally.total() - before) / lab.scale.neighbour_seconds
