@@ -117,6 +117,43 @@ def test_a_claim_reads_a_few_pages_whatever_waits_beside_it(others: int, databas
     assert used <= 50, text
 
 
+@pytest.mark.parametrize("busy", [0, 1, 2])
+def test_a_worker_rests_however_many_of_its_threads_are_busy(
+    busy: int,
+    make_broker: Callable[..., LeaseBroker],
+    start_worker: StartWorker,
+    sql: Sql,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[int] = []
+    over, running = threading.Event(), threading.Semaphore(0)
+    original = Connection.wait
+
+    def counted(connection: Connection, wake_fd: int, timeout: float) -> bool:
+        waits.append(1)
+        return original(connection, wake_fd, timeout)
+
+    broker = make_broker(policy=Policy(poll_interval=1, heartbeat=0.1, lease=5))
+
+    @dramatiq.actor(broker=broker)
+    def block() -> None:
+        running.release()
+        assert over.wait(30)
+
+    start_worker(broker, threads=2)
+    try:
+        for _ in range(busy):
+            block.send()
+            assert running.acquire(timeout=10)
+        monkeypatch.setattr(Connection, "wait", counted)
+        ((first,),) = sql("SELECT heartbeat_at FROM dramatiq.worker")
+        later = "SELECT heartbeat_at > %s + interval '1.5 s' FROM dramatiq.worker"
+        wait_until(lambda: sql(later, first) == [(True,)], 10, "the heart does not beat")
+        assert len(waits) < 20
+    finally:
+        over.set()
+
+
 def test_an_idle_worker_is_woken_by_the_doorbell(
     make_broker: Callable[..., LeaseBroker], start_worker: StartWorker, sql: Sql
 ) -> None:
