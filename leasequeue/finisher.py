@@ -69,10 +69,11 @@ class Finisher(Loop):
 
     def round(self) -> None:
         if not self._batch:
-            self._wakeup.wait(1.0)
+            if not self._waiting:
+                self._wakeup.wait(1.0)
+            self._wakeup.clear()
             if 0 < len(self._waiting) < GROUP_LIMIT // 4:
                 self._stopping.wait(GROUP_DELAY)
-            self._wakeup.clear()
         self._flush()
 
     def finish(self) -> None:

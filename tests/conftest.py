@@ -18,7 +18,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
 import pytest
-from psycopg2 import sql
+from psycopg2.sql import SQL, Identifier
+from sql_access import Sql
 from throwaway_postgres import ThrowawayPostgres
 
 from settings import variable_names
@@ -69,7 +70,7 @@ class Server:
             self._connection = psycopg2.connect(self.url)
             self._connection.autocommit = True  # CREATE and DROP DATABASE refuse a transaction.
         with self._connection.cursor() as cursor:
-            cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+            cursor.execute(SQL(statement).format(*map(Identifier, names)))
 
 
 @pytest.fixture(scope="session")
@@ -123,3 +124,18 @@ def database(server: Server, template: str) -> Iterator[str]:
     name = server.create_database(template)
     yield server.url_of(name)
     server.drop_database(name)
+
+
+@pytest.fixture
+def sql(database: str) -> Iterator[Sql]:
+    """Asks and changes the test's database: ``sql("SELECT ... %s", value)``."""
+    connection = psycopg2.connect(database)
+    connection.autocommit = True
+
+    def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    yield run
+    connection.close()

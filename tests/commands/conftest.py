@@ -8,10 +8,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import dramatiq.broker
-import psycopg2
 import pytest
 from click.testing import CliRunner, Result
 from git_repositories import Repository
@@ -28,7 +26,6 @@ COMMAND_SECONDS = 60
 #: Modules that read the settings when they are imported.
 _READ_THE_SETTINGS = ("broker", "actors", "actors.index_repo", "actors.payloads")
 
-Sql = Callable[..., list[tuple[Any, ...]]]
 Indexq = Callable[..., Result]
 Begin = Callable[..., "Command"]
 
@@ -124,21 +121,6 @@ def worker(database: str, tmp_path: Path) -> Iterator[Command]:
         assert started.wait() == 0
     finally:
         started.remove()
-
-
-@pytest.fixture
-def sql(database: str) -> Iterator[Sql]:
-    """Asks and changes the test's database: ``sql("SELECT ...", value, ...)``."""
-    connection = psycopg2.connect(database)
-    connection.autocommit = True
-
-    def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with connection.cursor() as cursor:
-            cursor.execute(statement, values)
-            return cursor.fetchall() if cursor.description else []
-
-    yield run
-    connection.close()
 
 
 @pytest.fixture

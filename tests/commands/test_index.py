@@ -10,9 +10,10 @@ import psycopg2
 import pytest
 from git_repositories import Repository
 from psycopg2 import extensions
+from sql_access import Sql
 from waiting import wait_until
 
-from .conftest import Begin, Indexq, Sql
+from .conftest import Begin, Indexq
 
 JOBS = """
 SELECT j.id::text, r.id::text, r.name, r.url, j.commit_sha, j.status, j.message_id::text

@@ -6,8 +6,9 @@ import json
 from contextlib import closing
 
 import psycopg2
+from sql_access import Sql
 
-from .conftest import Begin, Indexq, Sql
+from .conftest import Begin, Indexq
 
 TABLES = "SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
 

@@ -7,8 +7,9 @@ from uuid import uuid4
 
 import pytest
 from git_repositories import Repository
+from sql_access import Sql
 
-from .conftest import Indexq, Sql
+from .conftest import Indexq
 
 WORKER = """
 INSERT INTO dramatiq.worker (worker_id, host, pid, threads, queues)

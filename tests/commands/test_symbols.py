@@ -10,8 +10,9 @@ import psycopg2
 import pytest
 from git_repositories import Repository
 from index_database import Index
+from sql_access import Sql
 
-from .conftest import Indexq, Sql
+from .conftest import Indexq
 
 
 @pytest.fixture(autouse=True)

@@ -12,15 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-import psycopg2
 import pytest
 from waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-Sql = Callable[..., list[tuple[Any, ...]]]
 
 
 class Workers:
@@ -91,18 +87,3 @@ def start_workers(database: str, tmp_path: Path) -> Iterator[Callable[..., Worke
     for workers in started:
         workers.remove()
         print(f"--- {workers.log.name}\n{workers.text()}")
-
-
-@pytest.fixture
-def sql(database: str) -> Iterator[Sql]:
-    """Asks and changes the test's database: ``sql("SELECT ...", value, ...)``."""
-    connection = psycopg2.connect(database)
-    connection.autocommit = True
-
-    def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with connection.cursor() as cursor:
-            cursor.execute(statement, values)
-            return cursor.fetchall() if cursor.description else []
-
-    yield run
-    connection.close()

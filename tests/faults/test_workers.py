@@ -9,12 +9,13 @@ from types import ModuleType
 import psycopg2
 import pytest
 from dramatiq.message import Message
+from sql_access import Sql
 from throwaway_postgres import ThrowawayPostgres
 from waiting import wait_until
 
 from leasequeue import LeaseBroker, migrations
 
-from .conftest import Sql, Workers
+from .conftest import Workers
 
 StartWorkers = Callable[..., Workers]
 

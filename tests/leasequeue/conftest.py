@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
-import psycopg2
 import pytest
 from dramatiq import Worker
 
@@ -14,8 +13,6 @@ from leasequeue import LeaseBroker, Policy
 
 #: As in production, but an idle worker looks more often: no test waits for a poll.
 POLICY = Policy(poll_interval=0.05)
-
-Sql = Callable[..., list[tuple[Any, ...]]]
 
 
 @pytest.fixture
@@ -49,18 +46,3 @@ def start_worker() -> Iterator[Callable[..., Worker]]:
             return worker
 
         yield start
-
-
-@pytest.fixture
-def sql(database: str) -> Iterator[Sql]:
-    """Asks and changes the test's database behind the broker's back: ``sql("SELECT ...", value, ...)``."""
-    connection = psycopg2.connect(database)
-    connection.autocommit = True
-
-    def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with connection.cursor() as cursor:
-            cursor.execute(statement, values)
-            return cursor.fetchall() if cursor.description else []
-
-    yield run
-    connection.close()

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import dramatiq
 import psycopg2
 import pytest
+from sql_access import Sql
 from waiting import wait_until
 
 from leasequeue import LeaseBroker, Policy
 from leasequeue.connection import Connection
 from leasequeue.doorbell import Doorbell, channel_name
+from leasequeue.finisher import GROUP_LIMIT, Finisher
 from leasequeue.floors import MARGIN, START, Floors
+from leasequeue.lease import Done, Lease
 from leasequeue.queries import Queries
-
-from .conftest import Sql
 
 StartWorker = Callable[..., dramatiq.Worker]
 
@@ -115,6 +118,38 @@ def test_a_claim_reads_a_few_pages_whatever_waits_beside_it(others: int, databas
     pages = next(line for line in plan if "Buffers" in line)
     used = sum(int(part.partition("=")[2]) for part in pages.split() if part.startswith(("hit=", "read=")))
     assert used <= 50, text
+
+
+def test_more_ends_than_one_statement_takes_are_written_without_waiting_for_another_one(
+    database: str, sql: Sql
+) -> None:
+    settled: list[Lease] = []
+    finisher = Finisher(
+        Queries("dramatiq"),
+        url=database,
+        label="test",
+        keep_done=60,
+        settled=settled.extend,
+        ring=lambda connection, queue_name: None,
+    )
+    worker_id = str(uuid4())
+    sql(
+        "INSERT INTO dramatiq.queue (message_id, state, message, worker_id, claim_no) "
+        "SELECT gen_random_uuid(), 'consumed', '{}', %s, 1 FROM generate_series(1, %s)",
+        worker_id,
+        3 * GROUP_LIMIT,
+    )
+    for (message_id,) in sql("SELECT message_id::text FROM dramatiq.queue"):
+        finisher.submit(Lease(message_id, "default", worker_id, 1, outcome=Done()))
+    started = time.monotonic()
+    finisher.start()
+    try:
+        wait_until(lambda: len(settled) == 3 * GROUP_LIMIT, 10, "some ends were left lying")
+        assert time.monotonic() - started < 0.9, "the rest waited for somebody to come along"
+    finally:
+        finisher.stop()
+        finisher.join(10)
+    assert sql("SELECT count(*) FROM dramatiq.done") == [(3 * GROUP_LIMIT,)]
 
 
 @pytest.mark.parametrize("busy", [0, 1, 2])

@@ -8,12 +8,11 @@ from collections.abc import Callable
 
 import dramatiq
 import pytest
+from sql_access import Sql
 from waiting import wait_until
 
 from leasequeue import LeaseBroker, MessageRefused
 from leasequeue.grouping import GroupFailed, Grouping, TookTooLong
-
-from .conftest import Sql
 
 
 class Gate:

@@ -13,14 +13,13 @@ import psycopg2
 import pytest
 from answer_thief import AnswerThief
 from dramatiq.message import Message
+from sql_access import Sql
 from waiting import wait_until
 
 from leasequeue import LeaseBroker, LeaseLost, Policy, current_lease
 from leasequeue.connection import Connection
 from leasequeue.errors import DatabaseUnavailable
 from leasequeue.lease import Dead, Death, Done, HandBack, Lease, Outcome, Retry, running_under
-
-from .conftest import Sql
 
 StartWorker = Callable[..., dramatiq.Worker]
 

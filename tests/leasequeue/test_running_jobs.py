@@ -13,6 +13,7 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import QueueJoinTimeout, QueueNotFound
 from dramatiq.message import Message
 from dramatiq.results import ResultFailure, ResultMissing
+from sql_access import Sql
 from waiting import wait_until
 
 from leasequeue import (
@@ -26,7 +27,7 @@ from leasequeue import (
     send_many,
 )
 
-from .conftest import POLICY, Sql
+from .conftest import POLICY
 
 StartWorker = Callable[..., dramatiq.Worker]
 

@@ -10,13 +10,12 @@ import dramatiq
 import psycopg2
 import pytest
 from answer_thief import AnswerThief
+from sql_access import Sql
 from throwaway_postgres import ThrowawayPostgres
 from waiting import wait_until
 
 from leasequeue import DatabaseUnavailable, LeaseBroker, Policy, migrations
 from leasequeue.pool import Pool
-
-from .conftest import Sql
 
 
 def anything() -> dramatiq.Message[None]:

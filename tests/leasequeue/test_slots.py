@@ -12,11 +12,10 @@ from pathlib import Path
 
 import dramatiq
 import pytest
+from sql_access import Sql
 from waiting import wait_until
 
 from leasequeue import LeaseBroker, MachineSlots, Policy, Slots
-
-from .conftest import Sql
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
