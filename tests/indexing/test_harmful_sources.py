@@ -1,0 +1,163 @@
+"""Sources that hang, crash or starve a parser cost themselves a skip, and nobody else anything."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from git_repositories import Repository
+from index_database import Index
+from waiting import wait_until
+
+from indexing.errors import (
+    TransientIndexError,
+)
+from indexing.limits import Limits
+from indexing.report import Progress
+
+Make = Callable[..., Repository]
+
+
+#: A parser whose language modules are real, and which does what these contents say instead of parsing them.
+PARSER_WITH_TRICKS = (sys.executable, "-P", str(Path(__file__).parent / "parser_with_tricks.py"))
+
+
+class Stop(Exception):
+    pass
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""  # empty: ended, and nobody has asked how
+    except OSError:
+        return False
+
+
+def _children() -> set[str]:
+    """Our own parser processes."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            command = (stat.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if fields[1] == str(os.getpid()) and b"parser" in command:
+            found.add(stat.parent.name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("trick", "reason"),
+    [
+        ("spin", "parse_timeout"),
+        ("sleep", "parse_timeout"),
+        ("crash", "parse_crashed"),
+        ("exhaust", "parse_memory"),
+        ("babble", "parse_crashed"),
+    ],
+)
+def test_a_file_that_harms_its_parser_is_a_skip_and_the_others_are_indexed(
+    index: Index, make_repository: Make, trick: str, reason: str
+) -> None:
+    files = {f"{n:03}.py": f"def f{n}(): pass\n" for n in range(60)}
+    repository = make_repository({**files, "005x.py": f"TRICK {trick}\n"})
+    limits = Limits(
+        parse_processes=2,
+        parse_seconds=0.3,
+        parse_kill_cpu_seconds=0.1,
+        # Only this ends one that sleeps; one that spins is ended by the kernel long before.
+        parse_silence_seconds=2 if trick in ("sleep", "babble") else 60,
+        parse_memory_bytes=500 * 1024 * 1024,
+    )
+    report = index.run(repository.url, limits=limits, parser_command=PARSER_WITH_TRICKS)
+    assert report.skips_by_reason == {reason: 1}
+    assert index.skips()["005x.py"] == reason
+    assert report.symbols_extracted == 60
+
+
+def test_a_source_that_the_real_parser_never_ends_is_a_skip(index: Index, make_repository: Make) -> None:
+    # Given 18 bytes on which error recovery of this grammar goes in a circle.
+    repository = make_repository({"endless.tsx": "<i {{k:>t:m(n o)\n", "good.tsx": "function f() {}\n"})
+    index.run(repository.url, limits=Limits(parse_processes=1, parse_seconds=0.3))
+    assert index.skips() == {"endless.tsx": "parse_timeout", "good.tsx": None}
+    assert index.rows("SELECT name FROM indexing.symbols_at_commit") == [("f",)]
+
+
+def test_a_file_with_too_many_symbols_is_a_skip(index: Index, make_repository: Make) -> None:
+    repository = make_repository({"many.py": "A = 1\n" * 11, "few.py": "A = 1\n" * 10})
+    index.run(repository.url, limits=Limits(parse_processes=1, max_symbols_per_file=10))
+    assert index.skips() == {"many.py": "too_many_symbols", "few.py": None}
+
+
+@pytest.mark.parametrize(
+    "content", [b"(" * 1_000_000, b"[" * 50_000 + b"]" * 50_000, b"x=" * 300_000, random.Random(1).randbytes(900_000)]
+)
+def test_deep_and_senseless_sources_end_and_the_others_are_indexed(
+    index: Index, make_repository: Make, content: bytes
+) -> None:
+    names = ("a.py", "a.js", "a.cpp", "a.rb")
+    repository = make_repository({**dict.fromkeys(names, content.replace(b"\x00", b"")), "good.py": "def f(): pass\n"})
+    index.run(repository.url, limits=Limits(parse_processes=2, parse_seconds=0.5))
+    skips = index.skips()
+    assert skips.pop("good.py") is None
+    assert set(skips) == set(names)
+    assert set(skips.values()) <= {None, "parse_timeout", "parse_crashed", "parse_memory"}
+    assert index.rows("SELECT name FROM indexing.symbols_at_commit WHERE path = 'good.py'") == [("f",)]
+
+
+def test_a_file_whose_parser_was_killed_once_by_somebody_else_is_indexed(
+    index: Index, make_repository: Make, tmp_path: Path
+) -> None:
+    repository = make_repository({"a.py": f"TRICK crash-once {tmp_path / 'crashed'}\ndef f(): pass\n"})
+    report = index.run(repository.url, parser_command=PARSER_WITH_TRICKS)
+    assert (tmp_path / "crashed").exists()
+    assert (report.skips_by_reason, report.symbols_extracted) == ({}, 1)
+
+
+def test_a_parser_that_does_not_start_is_a_transient_error_and_blames_no_file(
+    index: Index, make_repository: Make
+) -> None:
+    repository = make_repository({"a.py": "def f(): pass\n"})
+    with pytest.raises(TransientIndexError, match="expected a parser process to start"):
+        index.run(repository.url, parser_command=("false",))
+    assert index.rows("SELECT count(*) FROM indexing.blobs") == [(0,)]
+
+
+def test_no_process_is_left_when_a_run_is_stopped_at_a_hung_parser(index: Index, make_repository: Make) -> None:
+    repository = make_repository({"a.py": "TRICK spin\n"})
+
+    def stop(progress: Progress) -> None:
+        if progress.phase == "parse" and _children():
+            raise Stop
+
+    with pytest.raises(Stop):
+        index.run(repository.url, on_progress=stop, parser_command=PARSER_WITH_TRICKS)
+    assert _children() == set()
+
+
+def test_parsers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import sys\n"
+        "from indexing.limits import Limits\n"
+        "from indexing.parsers import Parsers, Task\n"
+        "with Parsers(Limits(parse_processes=2)) as parsers:\n"
+        "    tasks = [Task(str(n), 'text', b'') for n in range(100)]\n"
+        "    list(parsers.parse(tasks, lambda: None))\n"
+        "    print(*[each._process.pid for each in parsers._running], flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with parent:
+        assert parent.stdout is not None
+        pids = parent.stdout.readline().split()
+        assert len(pids) == 2
+        assert all(Path(f"/proc/{int(pid)}/cmdline").read_bytes() for pid in pids)
+        parent.kill()
+        wait_until(lambda: not any(_is_running(int(pid)) for pid in pids))
