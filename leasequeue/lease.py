@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,16 +138,6 @@ def enter(lease: Lease) -> None:
 def leave() -> None:
     """There is no current lease in this thread any more."""
     _current.set(None)
-
-
-@contextmanager
-def running_under(lease: Lease) -> Iterator[Lease]:
-    """Run a block as an actor would run under a lease: for code that calls actors outside of a worker."""
-    token = _current.set(lease)
-    try:
-        yield lease
-    finally:
-        _current.reset(token)
 
 
 def readable(text: str, limit: int = ERROR_TEXT_LIMIT) -> str:
