@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from dramatiq.message import Message
@@ -20,6 +21,9 @@ FIRST_PAUSE = 0.05
 #: Messages, and characters, in one statement of a bulk send: far beyond where a longer one would be faster.
 BULK_MESSAGES = 5_000
 BULK_CHARACTERS = 16_000_000
+
+#: Messages with their texts.
+Part = list[tuple[Message[Any], str]]
 
 #: What jobs that are sent together differ in.
 GROUPED = ("message_id", "queue_name", "message", "expire_after")
@@ -74,7 +78,8 @@ class Sender:
 
     def send_many(self, messages: Sequence[Message[Any]], *, delay: float, expire_after: float | None) -> None:
         """Store many messages in few statements; each statement stores all of its messages or none."""
-        for part in _parts(messages):
+        parts = _parts(messages)
+        for part in _ahead(parts) if len(messages) > BULK_MESSAGES else parts:
             row = {
                 "messages": "[" + ",".join(text for _, text in part) + "]",
                 "count": len(part),
@@ -161,9 +166,19 @@ def _interval(seconds: float | None) -> str | None:
     return None if seconds is None else f"{seconds} s"
 
 
-def _parts(messages: Iterable[Message[Any]]) -> Iterable[list[tuple[Message[Any], str]]]:
+def _ahead(parts: Iterator[Part]) -> Iterator[Part]:
+    """The same parts, each made while the server stores the one before it: a third of a bulk send is making JSON."""
+    with ThreadPoolExecutor(1, "leasequeue encode") as other:
+        part = next(parts, None)
+        while part is not None:
+            coming = other.submit(next, parts, None)
+            yield part
+            part = coming.result()
+
+
+def _parts(messages: Iterable[Message[Any]]) -> Iterator[Part]:
     """Messages with their texts, in lists that fit into a statement each."""
-    part: list[tuple[Message[Any], str]] = []
+    part: Part = []
     characters = 0
     for message in messages:
         text = message.encode().decode()

@@ -14,7 +14,7 @@ from sql_access import Sql
 from throwaway_postgres import ThrowawayPostgres
 from waiting import wait_until
 
-from leasequeue import DatabaseUnavailable, LeaseBroker, Policy, migrations
+from leasequeue import DatabaseUnavailable, LeaseBroker, Policy, migrations, sender
 from leasequeue.pool import Pool
 
 
@@ -104,4 +104,24 @@ def test_a_forked_process_makes_sessions_of_its_own(make_broker: Callable[..., L
     child.join(20)
     assert child.exitcode == 0
     broker.enqueue(anything())
+    assert sql("SELECT count(*) FROM dramatiq.queue") == [(3,)]
+
+
+def test_a_bulk_send_of_several_statements_stores_everything_in_its_order(
+    broker: LeaseBroker, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "BULK_MESSAGES", 3)
+    messages = [dramatiq.Message("default", "anything", (number,), {}, {}) for number in range(10)]
+    broker.enqueue_many(messages)
+    stored = sql("SELECT message_id::text FROM dramatiq.queue ORDER BY available_at")
+    assert [message_id for (message_id,) in stored] == [message.message_id for message in messages]
+
+
+def test_a_bulk_send_says_what_cannot_be_encoded_behind_what_could(
+    broker: LeaseBroker, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "BULK_MESSAGES", 3)
+    messages = [dramatiq.Message("default", "anything", (number,), {}, {}) for number in range(5)]
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        broker.enqueue_many([*messages, dramatiq.Message("default", "anything", (object(),), {}, {})])
     assert sql("SELECT count(*) FROM dramatiq.queue") == [(3,)]
