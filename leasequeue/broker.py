@@ -218,7 +218,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         """
         if queue_name not in self.queues:
             raise QueueNotFound(queue_name)
-        return LeaseConsumer(self._open(threads=prefetch), queue_name, timeout / 1000)
+        return LeaseConsumer(self._open(threads=prefetch), queue_name, timeout / 1000, self.actors)
 
     def open_session(self, worker: Worker) -> None:
         """Begin to work for a booting worker. Raises when the database is away or the schema is not there."""
@@ -247,10 +247,27 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         if self.on_death is not None:
             self.on_death(death)
 
-    def session_started(self, running: Lease) -> None:
-        """The calling thread begins to run a job."""
+    def session_started(self, running: Lease) -> bool:
+        """The calling thread is about to run a job. Returns whether it may.
+
+        A job that was there when a worker died is marked as begun first, so that it is charged if this worker dies too:
+        without the mark it does not start.
+        """
+        if running.is_suspect and not self._begin_suspect(running):
+            return False
         if self._session is not None:
             self._session.start(running)
+        return True
+
+    def _begin_suspect(self, running: Lease) -> bool:
+        try:
+            is_ours = bool(self.ask("begin_suspect", running.fence))
+        except (errors.DatabaseUnavailable, errors.QueueError) as error:
+            self.logger.warning("job_not_begun job_id=%s queue=%s: %s", running.message_id, running.queue_name, error)
+            return False
+        if not is_ours and self._session is not None:
+            self._session.lose(running)
+        return is_ours
 
     def stop_claiming(self) -> None:
         """Claim nothing more from now on; the drain begins soon. For signal handlers: takes no lock, does no work."""
@@ -288,10 +305,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         running = lease.current_lease()
         if running is None:
             raise RuntimeError("expected to be called by a running actor, got no lease: nothing to hold")
-        cursor.execute(
-            self.queries["hold"],
-            {"message_id": running.message_id, "worker_id": running.worker_id, "claim_no": running.claim_no},
-        )
+        cursor.execute(self.queries["hold"], running.fence)
         if cursor.fetchone() is None:
             running.lost = True
             raise errors.LeaseLost(f"job {running.message_id} belongs to another run by now")

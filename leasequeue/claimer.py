@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING
 from dramatiq.errors import DecodeError
 from dramatiq.message import Message
 
+from .alarm import Alarm
 from .connection import Connection, Row
 from .doorbell import LONGEST_PAUSE, SHORTEST_PAUSE
 from .errors import DatabaseUnavailable
@@ -35,6 +34,9 @@ UNSTARTED_LIMIT = 0.5
 
 #: Seconds for which a claim whose answer was lost is looked for: its statement has ended by then, one way or the other.
 REMEMBER_UNANSWERED = 60.0
+
+#: Characters of a message that are read; a longer one is dead, not decoded. Far beyond what `send()` lets pass.
+MESSAGE_LIMIT = 16 * 1024 * 1024
 
 #: Weight of the newest run in the remembered duration of a run.
 NEWEST_WEIGHT = 0.05
@@ -78,10 +80,9 @@ class Claimer(Loop):
         self._unanswered: list[tuple[float, int]] = []
         self._listening: frozenset[str] = frozenset()
         self._pause = poll_interval
-        # Sockets, not bare descriptors: a late wake-up must not write into whatever has the number by then.
-        self._alarm, self._alarm_button = socket.socketpair()
-        self._alarm.setblocking(False)
-        self._alarm_button.setblocking(False)
+        #: When a claim last brought a job: monotonic seconds.
+        self.last_claim: float | None = None
+        self._alarm = Alarm()
 
     # Asked by the threads of the worker.
 
@@ -111,9 +112,7 @@ class Claimer(Loop):
         return min((claim_no for _, claim_no in self._unanswered), default=self._claim_no)
 
     def wake(self) -> None:
-        # Full of reasons to wake up already, or closed because the loop has ended.
-        with contextlib.suppress(OSError):
-            self._alarm_button.send(b"!")
+        self._alarm.ring()
 
     # The loop.
 
@@ -121,7 +120,6 @@ class Claimer(Loop):
         self._listening = frozenset()
 
     def finish(self) -> None:
-        self._alarm_button.close()
         self._alarm.close()
 
     def round(self) -> None:
@@ -169,13 +167,17 @@ class Claimer(Loop):
             "queues": queues,
             "floors": self._floors.of(queues, started),
             "limit": limit,
+            "suspects": 0 if self._session.holds_suspect else 1,
         }
         try:
             rows = connection.execute(self._sql, parameters, timeout=CALL_TIMEOUT)
         except DatabaseUnavailable:
             self._unanswered.append((started, self._claim_no))  # it may have been executed all the same
             raise
-        self._floors.claimed(rows, seconds=time.monotonic() - started)
+        # A suspect that comes late says nothing of where the others begin.
+        self._floors.claimed([row for row in rows if not row[4]], seconds=time.monotonic() - started)
+        if rows:
+            self.last_claim = time.monotonic()
         return rows
 
     def _hand_out(self, rows: list[Row]) -> None:
@@ -198,6 +200,8 @@ class Claimer(Loop):
     def _readable_message(self, text: str | None, lease: Lease) -> Message[object]:
         if text is None:
             raise ValueError("no message at all")
+        if len(text) > MESSAGE_LIMIT:
+            raise ValueError(f"one of {len(text)} characters, more than {MESSAGE_LIMIT}")
         message = self._decode(text.encode())
         if not isinstance(message.actor_name, str) or not isinstance(message.kwargs, dict):
             raise ValueError("actor_name and kwargs are not a name and an object")
@@ -224,8 +228,7 @@ class Claimer(Loop):
         longest = min(self._poll_interval, UNSTARTED_LIMIT) if is_ahead else self._poll_interval
         if connection.wait(self._alarm.fileno(), min(self._pause, longest, at_most)):
             self._pause = SHORTEST_PAUSE
-        with contextlib.suppress(BlockingIOError):
-            self._alarm.recv(4096)
+        self._alarm.clear()
 
     def _listen(self, connection: Connection) -> None:
         wanted = frozenset(self._channel_of(name) for name in self._session.queue_names())

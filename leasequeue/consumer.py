@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from queue import Empty
 from typing import TYPE_CHECKING
 
 from dramatiq.broker import Consumer
 
-from .lease import Dead, LeasedMessage, describe
+from .lease import Dead, LeasedMessage, PutBack, describe, readable
 
 if TYPE_CHECKING:
     from .session import WorkerSession
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class LeaseConsumer(Consumer):
     """No session with the database of its own, so queues cost no connections."""
 
-    def __init__(self, session: WorkerSession, queue_name: str, timeout: float) -> None:
+    def __init__(self, session: WorkerSession, queue_name: str, timeout: float, actors: Container[str]) -> None:
         self._session = session
+        self._actors = actors
         self._buffer = session.listen_to(queue_name)
         self._timeout = timeout
 
@@ -30,6 +31,11 @@ class LeaseConsumer(Consumer):
             return None
         if message is not None and self._session.closing:
             self._session.hand_back(message.lease)
+            return None
+        if message is not None and message.actor_name not in self._actors:
+            # dramatiq would dead-letter it at once; a worker of another release may know the actor.
+            error = readable(f"no worker that had it knows an actor named {message.actor_name!r}")
+            self._session.settle(message.lease, PutBack(error))
             return None
         return message
 
@@ -44,12 +50,6 @@ class LeaseConsumer(Consumer):
             exception = message._exception
             if exception is not None:
                 lease.outcome = Dead("rejected", describe(exception))
-            elif not lease.started_at:  # dramatiq found nobody to run it
-                lease.outcome = Dead(
-                    "unknown_actor",
-                    f"no actor named {message.actor_name!r} is declared in this worker",
-                    counts_as_error=False,
-                )
             else:
                 lease.outcome = Dead("rejected", "rejected by middleware without an error", counts_as_error=False)
         self._session.settle(lease)

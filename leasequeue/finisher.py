@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import errors
 from .connection import Connection
-from .lease import Dead, Done, HandBack, Lease, Retry
+from .lease import Dead, Done, HandBack, Lease, PutBack, Retry
 from .loop import CALL_TIMEOUT, Loop
+from .policy import Policy
 from .queries import Queries
 
 #: Completed jobs in one statement at the most.
@@ -22,6 +24,16 @@ GROUP_DELAY = 0.005
 
 #: Seconds to keep a result for which its actor did not say how long.
 DEFAULT_RESULT_TTL = 600.0
+
+
+#: Seconds until an outcome that the database refused is tried again: at first, and at the longest.
+REFUSED_FIRST = 1.0
+REFUSED_LONGEST = 10.0
+
+
+class _Refusal(NamedTuple):
+    again_at: float  # monotonic seconds
+    pause: float
 
 
 class Finisher(Loop):
@@ -39,19 +51,25 @@ class Finisher(Loop):
         *,
         url: str,
         label: str,
-        keep_done: float,
+        worker: str,
+        policy: Policy,
         settled: Callable[[list[Lease]], None],
         ring: Callable[[Connection, str], None],
     ) -> None:
         super().__init__(url, label)
         self._queries = queries
-        self._keep_done = keep_done
+        self._worker = worker
+        self._keep_done = policy.keep_done
+        self._unknown_actor_window = policy.unknown_actor_window
         self._settled = settled
         self._ring = ring
         self._waiting: deque[Lease] = deque()
         self._batch: dict[Lease, None] = {}  # an ordered set
+        self._refused: dict[Lease, _Refusal] = {}
         self._sent_before = False
         self._wakeup = Event()
+        #: When an outcome was last written: monotonic seconds.
+        self.last_write: float | None = None
 
     def submit(self, lease: Lease) -> None:
         """Have a lease's outcome written soon. From any thread; returns at once."""
@@ -65,7 +83,7 @@ class Finisher(Loop):
     @property
     def pending(self) -> int:
         """Outcomes that are not written yet."""
-        return len(self._waiting) + len(self._batch)
+        return len(self._waiting) + len(self._batch | dict.fromkeys(self._refused))
 
     def round(self) -> None:
         if not self._batch:
@@ -74,21 +92,30 @@ class Finisher(Loop):
             self._wakeup.clear()
             if 0 < len(self._waiting) < GROUP_LIMIT // 4:
                 self._stopping.wait(GROUP_DELAY)
+        self._take_up_refused(time.monotonic())
         self._flush()
 
     def finish(self) -> None:
         deadline = time.monotonic() + CALL_TIMEOUT
         while self.pending and time.monotonic() < deadline:
+            self._take_up_refused(math.inf)
             try:
                 self._flush()
             except errors.DatabaseUnavailable as error:
                 self._log.warning("waiting to write %d outcomes: %s", self.pending, error)
+            if self.pending:
                 time.sleep(0.2)
         if self.pending:
             self._log.error("%d jobs ended but could not be written; they will be run again", self.pending)
 
+    def _take_up_refused(self, now: float) -> None:
+        """Those that the database refused are tried again, more and more rarely; they hold up nobody meanwhile."""
+        for lease, refusal in list(self._refused.items()):
+            if refusal.again_at <= now:
+                self._batch[lease] = None
+
     def _flush(self) -> None:
-        """Write all that waits. What fails for want of a database stays in the batch for the next round."""
+        """Write what waits. What fails for want of a database stays in the batch for the next round."""
         while len(self._batch) < GROUP_LIMIT and self._waiting:
             self._batch[self._waiting.popleft()] = None
         if not self._batch:
@@ -96,7 +123,7 @@ class Finisher(Loop):
         connection = self.connection()
         done = [lease for lease in self._batch if isinstance(lease.outcome, Done)]
         handed_back = [lease for lease in self._batch if isinstance(lease.outcome, HandBack)]
-        others = [lease for lease in self._batch if isinstance(lease.outcome, Retry | Dead)]
+        others = [lease for lease in self._batch if isinstance(lease.outcome, Retry | Dead | PutBack)]
         for group, write in ((done, self._write_done), (handed_back, self._write_hand_back)):
             if group:
                 self._write(group, connection, write)
@@ -117,9 +144,14 @@ class Finisher(Loop):
                 for lease in group:
                     self._write([lease], connection, write)
                 return
-            ours = self._write_without_the_offending_part(group[0], connection, error)
+            try:
+                ours = self._write_without_the_offending_part(group[0], connection, error)
+            except errors.QueueError as refused:
+                self._refuse(group[0], refused)
+                return
         for lease in group:
-            del self._batch[lease]
+            self._batch.pop(lease, None)
+            self._refused.pop(lease, None)
             if lease.message_id not in ours and not lease.lost:
                 lease.lost = True
                 if self._sent_before:
@@ -132,7 +164,23 @@ class Finisher(Loop):
                         lease.queue_name,
                         type(lease.outcome).__name__,
                     )
+        self.last_write = time.monotonic()
         self._settled(group)
+
+    def _refuse(self, lease: Lease, error: errors.QueueError) -> None:
+        """The database answers, and the answer is no: a trigger, a constraint, a permission. Somebody must act."""
+        before = self._refused.get(lease)
+        pause = REFUSED_FIRST if before is None else min(before.pause * 2, REFUSED_LONGEST)
+        self._refused[lease] = _Refusal(time.monotonic() + pause, pause)
+        del self._batch[lease]
+        self._log.error(
+            "outcome_refused_again job_id=%s queue=%s outcome=%s: %s. It is tried again in %g s; the job stays ours",
+            lease.message_id,
+            lease.queue_name,
+            type(lease.outcome).__name__,
+            error,
+            pause,
+        )
 
     def _write_done(self, group: list[Lease], connection: Connection) -> set[str]:
         # A fixed order of rows: two workers that finish the same jobs do not wait for each other crosswise.
@@ -165,29 +213,39 @@ class Finisher(Loop):
     def _write_one(self, group: list[Lease], connection: Connection) -> set[str]:
         (lease,) = group
         statement, parameters = self._statement(lease, lease.outcome)
-        return {row[0] for row in connection.execute(statement, parameters, timeout=CALL_TIMEOUT)}
+        rows = connection.execute(statement, parameters, timeout=CALL_TIMEOUT)
+        if isinstance(lease.outcome, PutBack) and rows and rows[0][1] == "rejected":
+            lease.outcome = Dead("unknown_actor", lease.outcome.error)
+        return {row[0] for row in rows}
 
     def _statement(self, lease: Lease, outcome: object) -> tuple[str, dict[str, Any]]:
-        fence = {"message_id": lease.message_id, "worker_id": lease.worker_id, "claim_no": lease.claim_no}
         message = lease.message.encode().decode() if lease.message is not None else None
         if isinstance(outcome, Retry):
             name = "finish_again" if outcome.error is None else "finish_retry"
             return self._queries[name], {
-                **fence,
+                **lease.fence,
                 "delay": outcome.delay,
                 "error": outcome.error,
                 "message": message,
+                "worker": self._worker,
             }
         if isinstance(outcome, Dead):
             return self._queries["finish_dead"], {
-                **fence,
+                **lease.fence,
                 "reason": outcome.reason,
                 "error": outcome.error,
                 "errors": int(outcome.counts_as_error),
                 "result": lease.result,
                 "ttl": lease.result_ttl,
+                "worker": self._worker,
             }
-        raise TypeError(f"expected a retry or a death, got: {outcome!r}")
+        if isinstance(outcome, PutBack):
+            return self._queries["put_back"], {
+                **lease.fence,
+                "error": outcome.error,
+                "window": self._unknown_actor_window,
+            }
+        raise TypeError(f"expected an outcome that is written by itself, got: {outcome!r}")
 
     def _write_without_the_offending_part(
         self, lease: Lease, connection: Connection, error: errors.QueueError
@@ -203,7 +261,7 @@ class Finisher(Loop):
         lease.result = lease.result_ttl = lease.message = None
         if isinstance(lease.outcome, Done):
             return self._write_done([lease], connection)
-        if isinstance(lease.outcome, Retry | Dead):
+        if isinstance(lease.outcome, Retry | Dead | PutBack):
             return self._write_one([lease], connection)
         raise error
 

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import threading
+import os
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from .connection import Connection
+from .alarm import Alarm
+from .connection import CONNECT_TIMEOUT, Connection
 from .lease import Death, HandBack, Lease
-from .loop import CALL_TIMEOUT, Loop
+from .loop import BACKOFF_OVERLOAD, CALL_TIMEOUT, Loop
 from .policy import MINUTE, Policy
 from .queries import Queries
 
 if TYPE_CHECKING:
     from .session import WorkerSession
 
-#: Heartbeats that a worker whose session has ended may miss before it is judged dead: the time to come back.
-MISSED_BEFORE_JUDGED = 2
+#: Heartbeats that a worker whose session has ended may miss before it is judged dead. It notices the end at once, and
+#: makes a new session within a fraction of a heartbeat where the database lets it.
+MISSED_BEFORE_JUDGED = 1.5
+
+#: Seconds in which everybody is surely back after an outage for all: the connection that was being made when it ended
+#: fails, then comes the longest pause.
+COMEBACK_TIME = CONNECT_TIMEOUT + BACKOFF_OVERLOAD
 
 #: Seconds between two looks for what is past its time, and rows removed by one statement.
 HOUSEKEEPING_EVERY = 1 * MINUTE
 HOUSEKEEPING_BITE = 1_000
+
+#: Jobs rescued by one statement at the most; more than that many come with the next.
+RESCUE_BITE = 1_000
 
 
 class Keeper(Loop):
@@ -45,19 +54,21 @@ class Keeper(Loop):
         self._policy = policy
         self._on_death = on_death
         self._grace = MISSED_BEFORE_JUDGED * policy.heartbeat
-        self._in_touch_since: float | None = None
+        self._comeback = self._grace + COMEBACK_TIME
+        #: From when others may be judged (monotonic seconds): who was out of touch itself lets them come back first.
+        self._judges_from = time.monotonic() + self._grace
         self._housekeeping_at = time.monotonic() + HOUSEKEEPING_EVERY
         self._suspects: set[tuple[str, int]] = set()
         self._deaths: SimpleQueue[Death] = SimpleQueue()
-        self._wakeup = threading.Event()
+        self._alarm = Alarm()
 
     def register(self) -> None:
         """Announce this worker. Called before the first claim, on the thread that boots the worker.
 
         Raises what a broken database raises: a worker that cannot register must not start.
         """
-        connection = self.connection()
-        self._announce(connection)
+        self._announce(self.connection())
+        self._judges_from = time.monotonic() + self._grace  # a boot is no outage
 
     def report(self, death: Death) -> None:
         """Have the application told of a death soon, on this loop's thread. From any thread."""
@@ -65,10 +76,13 @@ class Keeper(Loop):
         self.wake()
 
     def wake(self) -> None:
-        self._wakeup.set()
+        self._alarm.ring()
 
     def greet(self, connection: Connection) -> None:
-        self._in_touch_since = time.monotonic()
+        self._was_out_of_touch()
+
+    def _was_out_of_touch(self) -> None:
+        self._judges_from = time.monotonic() + self._comeback
 
     def round(self) -> None:
         self._tell_deaths()
@@ -78,13 +92,15 @@ class Keeper(Loop):
             if somebody_is_late:
                 self._rescue(connection)
             self._keep_house(connection)
-        self._wakeup.wait(self._policy.heartbeat)
-        self._wakeup.clear()
+        # The end of the session ends the wait: we come back before anybody judges us.
+        connection.wait(self._alarm.fileno(), self._policy.heartbeat)
+        self._alarm.clear()
 
     def finish(self) -> None:
         self._tell_deaths()
         connection = self.connection()
         connection.execute(self._queries["deregister"], {"worker_id": self._session.worker_id}, timeout=CALL_TIMEOUT)
+        self._alarm.close()
 
     def _announce(self, connection: Connection) -> None:
         connection.execute(
@@ -114,6 +130,7 @@ class Keeper(Loop):
                 "backend_pid": connection.backend_pid,
                 "queues": self._session.queue_names(),
                 "draining": self._session.closing,
+                **self._session.vital_signs(),
                 "oldest": min([lease.claim_no for lease in held_before] + [self._session.oldest_unanswered_claim]),
             },
             timeout=CALL_TIMEOUT,
@@ -128,10 +145,11 @@ class Keeper(Loop):
             )
             self._session.begin_again()
             self._announce(connection)
+            self._was_out_of_touch()
             self._suspects.clear()
             return False
         if silent_seconds > self._grace:
-            self._in_touch_since = time.monotonic()  # we were away ourselves: frozen, or cut off
+            self._was_out_of_touch()  # frozen, or cut off
         self._return_phantoms(held, newest)
         return bool(somebody_is_late)
 
@@ -149,17 +167,28 @@ class Keeper(Loop):
 
     def _rescue(self, connection: Connection) -> None:
         """Take over from the dead. Who was out of touch itself judges nobody until the others had time to come back."""
-        if self._in_touch_since is None or time.monotonic() - self._in_touch_since < self._grace:
+        if time.monotonic() < self._judges_from:
             return
-        parameters = {"worker_id": self._session.worker_id, "lease": self._policy.lease, "grace": self._grace}
-        for (worker_id,) in connection.execute(self._queries["judge"], parameters, timeout=CALL_TIMEOUT):
-            self._log.warning("worker_presumed_dead worker=%s", worker_id)
-        dead = [row[0] for row in connection.execute(self._queries["dead_workers"], {}, timeout=CALL_TIMEOUT)]
+        parameters = {
+            "worker_id": self._session.worker_id,
+            "lease": self._policy.lease,
+            "grace": self._grace,
+            "comeback": self._comeback,
+        }
+        for worker_id, death in connection.execute(self._queries["judge"], parameters, timeout=CALL_TIMEOUT):
+            self._log.warning("worker_presumed_dead worker=%s: %s", worker_id, death)
+        dead = connection.execute(self._queries["dead_workers"], {}, timeout=CALL_TIMEOUT)
         if not dead:
             return
         rescued = connection.execute(
             self._queries["rescue"],
-            {"dead": dead, "crash_limit": self._policy.crash_limit},
+            {
+                "dead": [worker_id for worker_id, _, _, _ in dead],
+                "workers": [f"pid {pid} on {host}" for _, host, pid, _ in dead],
+                "deaths": [self._what_happened(host, pid, death) for _, host, pid, death in dead],
+                "crash_limit": self._policy.crash_limit,
+                "limit": RESCUE_BITE,
+            },
             timeout=CALL_TIMEOUT,
         )
         for message_id, queue_name, state, crashes, worker_id, error in rescued:
@@ -177,11 +206,20 @@ class Keeper(Loop):
             self._session.look_again()
             self._tell_deaths()
 
+    def _what_happened(self, host: str, pid: int, death: str | None) -> str:
+        """The death of a worker in words. Who runs on its machine also sees whether its process is there."""
+        text = f"its worker (pid {pid} on {host}) died or stopped answering: {death or 'it was judged dead'}"
+        if host != self._session.host:
+            return text
+        return f"{text}, and its process is {'still there' if _is_alive(pid) else 'gone (killed, or crashed)'}"
+
     # Housekeeping.
 
     def _keep_house(self, connection: Connection) -> None:
         if time.monotonic() < self._housekeeping_at:
             return
+        for (worker_id,) in connection.execute(self._queries["adopt_orphans"], {}, timeout=CALL_TIMEOUT):
+            self._log.warning("orphans_adopted worker=%s: its jobs will be run again", worker_id)
         queues = self._session.queue_names()
         removed = len(
             connection.execute(self._queries["purge_done"], {"limit": HOUSEKEEPING_BITE}, timeout=CALL_TIMEOUT)
@@ -210,3 +248,13 @@ class Keeper(Loop):
                 self._on_death(death)
             except Exception:  # noqa: BLE001  # the application's code; the keeper must go on
                 self._log.exception("on_death_failed job_id=%s queue=%s", death.message_id, death.queue_name)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

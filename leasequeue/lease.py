@@ -42,6 +42,13 @@ class HandBack:
 
 
 @dataclass(frozen=True, slots=True)
+class PutBack:
+    """Nobody here can run it; another worker may. Dead as ``unknown_actor`` when that has been so for too long."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Death:
     """A job that was dead-lettered: told to whoever wants to know."""
 
@@ -51,7 +58,7 @@ class Death:
     error: str | None
 
 
-Outcome = Done | Retry | Dead | HandBack
+Outcome = Done | Retry | Dead | HandBack | PutBack
 
 
 @dataclass(slots=True, eq=False)
@@ -89,6 +96,16 @@ class Lease:
     result_ttl: float | None = None
     #: The message to keep for the next run, when it was changed.
     message: Message[Any] | None = None
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether the job was there when a worker died: it may be what killed it."""
+        return self.crashes > 0
+
+    @property
+    def fence(self) -> dict[str, Any]:
+        """What every statement about this claim names."""
+        return {"message_id": self.message_id, "worker_id": self.worker_id, "claim_no": self.claim_no}
 
     @property
     def attempt(self) -> int:

@@ -12,9 +12,12 @@ from . import errors
 from .connection import Connection
 from .sqlstate import Trouble
 
-#: Seconds between attempts after a failure: the first, and the longest. Everybody must be back within one grace period.
+#: Seconds between attempts after a failure: the first, and the longest.
 BACKOFF_FIRST = 0.1
 BACKOFF_LONGEST = 2.0
+
+#: The longest pause where attempts are a part of the trouble: no session to be had, no room on the disk.
+BACKOFF_OVERLOAD = 5.0
 
 #: Seconds that one call of a loop to the database may take.
 CALL_TIMEOUT = 10.0
@@ -105,6 +108,6 @@ class Loop(threading.Thread, ABC):
             Trouble.DISK_FULL,
             Trouble.OVERLOAD,
         )
-        longest = BACKOFF_LONGEST * 5 if slow else BACKOFF_LONGEST
+        longest = BACKOFF_OVERLOAD if slow else BACKOFF_LONGEST
         pause = min(BACKOFF_FIRST * 2 ** min(self._failures, 10), longest)
         self._stopping.wait(random.uniform(pause / 2, pause))

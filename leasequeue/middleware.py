@@ -59,7 +59,9 @@ class LeaseTracking(Middleware):
     def before_process_message(self, broker: LeaseBroker, message: LeasedMessage) -> None:
         lease = message.lease
         leases.enter(lease)
-        broker.session_started(lease)
+        if not broker.session_started(lease):
+            lease.outcome = HandBack()
+            raise SkipMessage("The job could not be begun; it goes back.")
         if lease.expired:
             message.fail()  # type: ignore[no-untyped-call]
             lease.outcome = Dead(

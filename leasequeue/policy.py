@@ -25,6 +25,8 @@ class Policy:
     max_backoff: float = 3 * MINUTE
     #: Starts that may end with the worker's death before the job is held responsible.
     crash_limit: int = 3
+    #: How long a job whose actor nobody knows goes from worker to worker before it is dead: a rolling deploy.
+    unknown_actor_window: float = 10 * MINUTE
     #: From when a job may first run until it is given up. ``None``: never. Actor option ``max_age`` (milliseconds).
     expire_after: float | None = 24 * HOUR
     #: How long one run may take. Actor option ``time_limit`` (milliseconds).
@@ -54,7 +56,7 @@ class Policy:
             raise ValueError(
                 f"expected max_backoff to be at least min_backoff ({self.min_backoff:g} s), got: {self.max_backoff:g} s"
             )
-        for name in ("max_retries", "keep_done", "drain"):
+        for name in ("max_retries", "keep_done", "drain", "unknown_actor_window"):
             if getattr(self, name) < 0:
                 raise ValueError(f"expected {name} to be 0 or more, got: {getattr(self, name)}")
         for name in (

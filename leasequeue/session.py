@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from dramatiq.common import iter_queue
 from dramatiq.middleware import Shutdown, raise_thread_exception
@@ -65,8 +67,16 @@ class WorkerSession:
         self._leases: dict[tuple[str, int], Lease] = {}
         self._buffers: dict[str, SimpleQueue[LeasedMessage | None]] = {}
         self._drain_timer: threading.Timer | None = None
+        #: Leases that are held on jobs which were there when a worker died.
+        self._suspects = 0
         self._finisher = Finisher(
-            queries, url=url, label=self.label, keep_done=policy.keep_done, settled=self._settled, ring=ring
+            queries,
+            url=url,
+            label=self.label,
+            worker=f"pid {self.pid} on {self.host}",
+            policy=policy,
+            settled=self._settled,
+            ring=ring,
         )
         self._keeper = Keeper(self, queries, url=url, policy=policy, on_death=on_death)
         self._claimer = Claimer(
@@ -126,6 +136,7 @@ class WorkerSession:
             for message in messages:
                 lease = message.lease
                 self._leases[lease.message_id, lease.claim_no] = lease
+                self._suspects += lease.is_suspect
             buffers = dict(self._buffers)
         for message in messages:
             buffers[message.lease.queue_name].put(message)
@@ -142,10 +153,27 @@ class WorkerSession:
         self._hand_back_unstarted()
         return True
 
+    @property
+    def holds_suspect(self) -> bool:
+        """Whether a job is held here that was there when a worker died."""
+        return self._suspects > 0
+
     def leases(self) -> list[Lease]:
         """What this process believes it holds, finished but unwritten ones included."""
         with self._lock:
             return list(self._leases.values())
+
+    def vital_signs(self) -> dict[str, Any]:
+        """What a heartbeat tells of this process, besides that it lives. Ages are seconds."""
+        now = time.monotonic()
+        loops = (self._claimer, self._finisher, self._keeper)
+        threads = self._worker.workers if self._worker is not None else []
+        return {
+            "claimed": None if self._claimer.last_claim is None else now - self._claimer.last_claim,
+            "finished": None if self._finisher.last_write is None else now - self._finisher.last_write,
+            "live_threads": sum(thread.is_alive() for thread in threads) if threads else None,
+            "loops": json.dumps({loop.role: round(now - loop.last_good, 1) for loop in loops}),
+        }
 
     @property
     def newest_claim(self) -> int:
@@ -176,8 +204,11 @@ class WorkerSession:
 
     def _settled(self, settled: list[Lease]) -> None:
         with self._lock:
-            for lease in settled:
-                self._leases.pop((lease.message_id, lease.claim_no), None)
+            left = [self._leases.pop((lease.message_id, lease.claim_no), None) for lease in settled]
+            suspects_left = sum(lease.is_suspect for lease in left if lease is not None)
+            self._suspects -= suspects_left
+        if suspects_left:
+            self._claimer.wake()  # the next one may come
         for lease in settled:
             if isinstance(lease.outcome, Dead) and not lease.lost:
                 outcome = lease.outcome

@@ -12,24 +12,50 @@ SELECT FROM {schema}.queue
 -- wrong by nature, so the planner is not asked whether to read the whole table.
 -- Each queue is read from a floor on: below it are the remains of claimed jobs, which pile up while an old snapshot keeps
 -- vacuum away.
+-- I3: of the jobs that were there when a worker died, one at the most, and only when this worker holds none: the next
+-- death has one culprit. Such a job counts as begun only when begin_suspect says so.
 SET LOCAL synchronous_commit TO off;
 SET LOCAL enable_seqscan TO off;
 SET LOCAL statement_timeout TO '8s';
 UPDATE {schema}.queue AS q
-   SET state = 'consumed', mtime = now(), worker_id = %(worker_id)s, claim_no = %(claim_no)s, starts = q.starts + 1
+   SET state = 'consumed', mtime = now(), worker_id = %(worker_id)s, claim_no = %(claim_no)s, starts = q.starts + 1,
+       begun = q.crashes = 0
  WHERE q.ctid = ANY (ARRAY(
    SELECT ready.ctid
-     FROM unnest(%(queues)s::text[], %(floors)s::float8[]) WITH ORDINALITY AS wanted (queue_name, floor, place)
-    CROSS JOIN LATERAL (
-      SELECT r.ctid
-        FROM {schema}.queue AS r
-       WHERE r.state = 'queued' AND r.queue_name = wanted.queue_name
-         AND r.available_at >= to_timestamp(wanted.floor) AND r.available_at <= now()
-       ORDER BY r.available_at
-       LIMIT %(limit)s
-         FOR UPDATE SKIP LOCKED
-    ) AS ready
+     FROM (
+       SELECT one.ctid
+         FROM (SELECT suspect.ctid
+                 FROM unnest(%(queues)s::text[]) AS wanted (queue_name)
+                CROSS JOIN LATERAL (
+                  SELECT r.ctid
+                    FROM {schema}.queue AS r
+                   WHERE r.state = 'queued' AND r.queue_name = wanted.queue_name AND r.crashes > 0
+                     AND r.available_at <= now()
+                   ORDER BY r.available_at
+                   LIMIT 1
+                     FOR UPDATE SKIP LOCKED
+                ) AS suspect
+                LIMIT %(suspects)s) AS one
+       UNION ALL
+       SELECT innocent.ctid
+         FROM unnest(%(queues)s::text[], %(floors)s::float8[]) WITH ORDINALITY AS wanted (queue_name, floor, place)
+        CROSS JOIN LATERAL (
+          SELECT r.ctid
+            FROM {schema}.queue AS r
+           WHERE r.state = 'queued' AND r.queue_name = wanted.queue_name AND r.crashes = 0
+             AND r.available_at >= to_timestamp(wanted.floor) AND r.available_at <= now()
+           ORDER BY r.available_at
+           LIMIT %(limit)s
+             FOR UPDATE SKIP LOCKED
+        ) AS innocent
+     ) AS ready
     WHERE EXISTS (SELECT FROM {schema}.worker AS w WHERE w.worker_id = %(worker_id)s AND w.dead_at IS NULL)
     LIMIT %(limit)s))
 RETURNING q.message_id::text, q.queue_name, q.message::text, q.errors, q.crashes,
           coalesce(q.expires_at <= now(), false), extract(epoch FROM q.available_at)::float8
+
+-- name: begin_suspect
+-- I3: written before a job starts that was there when a worker died: if this one dies too, it is charged.
+UPDATE {schema}.queue SET begun = true
+ WHERE message_id = %(message_id)s AND worker_id = %(worker_id)s AND claim_no = %(claim_no)s
+RETURNING message_id::text

@@ -20,7 +20,8 @@ VALUES (%(message_id)s, %(queue_name)s, 'queued', now(), %(message)s, now() + %(
 ON CONFLICT (message_id) DO UPDATE SET
   queue_name = EXCLUDED.queue_name, state = 'queued', mtime = now(), message = EXCLUDED.message,
   available_at = EXCLUDED.available_at, expires_at = EXCLUDED.expires_at, errors = EXCLUDED.errors,
-  worker_id = NULL, claim_no = NULL, crashes = 0, reason = NULL, error = NULL, result = NULL, result_ttl = NULL
+  worker_id = NULL, claim_no = NULL, crashes = 0, reason = NULL, error = NULL, result = NULL, result_ttl = NULL,
+  begun = true, unknown_since = NULL, attempts = NULL
 
 -- name: enqueue_again
 -- The connection broke after the statement was sent: it may have worked, and the job may be running or done by now.

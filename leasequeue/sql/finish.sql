@@ -24,7 +24,8 @@ RETURNING d.message_id::text
 -- I7: the error and the next run are written together; there is no moment between an ack and a retry.
 UPDATE {schema}.queue
    SET state = 'queued', mtime = now(), available_at = now() + %(delay)s * interval '1 second', errors = errors + 1,
-       error = %(error)s, message = coalesce(%(message)s, message), worker_id = NULL, claim_no = NULL
+       error = %(error)s, message = coalesce(%(message)s, message), worker_id = NULL, claim_no = NULL,
+       attempts = {schema}.with_attempt(attempts, mtime, %(worker)s, 'error', %(error)s)
  WHERE message_id = %(message_id)s AND worker_id = %(worker_id)s AND claim_no = %(claim_no)s
 RETURNING message_id::text
 
@@ -41,7 +42,9 @@ RETURNING message_id::text
 UPDATE {schema}.queue
    SET state = 'rejected', mtime = now(), reason = %(reason)s, error = coalesce(%(error)s, error),
        errors = errors + %(errors)s, result = %(result)s, result_ttl = now() + %(ttl)s * interval '1 second',
-       worker_id = NULL, claim_no = NULL
+       worker_id = NULL, claim_no = NULL,
+       attempts = CASE WHEN %(errors)s > 0 THEN {schema}.with_attempt(attempts, mtime, %(worker)s, 'error', %(error)s)
+                       ELSE attempts END
  WHERE message_id = %(message_id)s AND worker_id = %(worker_id)s AND claim_no = %(claim_no)s
 RETURNING message_id::text
 
@@ -53,3 +56,24 @@ UPDATE {schema}.queue AS q
        AS f (message_id, worker_id, claim_no)
  WHERE q.message_id = f.message_id AND q.worker_id = f.worker_id AND q.claim_no = f.claim_no
 RETURNING q.message_id::text
+
+-- name: put_back
+-- I1: nobody here knows the actor, but a worker of another release may: for a while the job goes from one to the next,
+-- at growing intervals and without a charge. Then it is dead.
+WITH judged AS (
+  SELECT message_id, coalesce(unknown_since, now()) AS since,
+         coalesce(unknown_since, now()) <= now() - %(window)s * interval '1 second' AS is_over
+    FROM {schema}.queue
+   WHERE message_id = %(message_id)s AND worker_id = %(worker_id)s AND claim_no = %(claim_no)s
+     FOR UPDATE
+)
+UPDATE {schema}.queue AS q
+   SET state = CASE WHEN j.is_over THEN 'rejected' ELSE 'queued' END::{schema}.state,
+       reason = CASE WHEN j.is_over THEN 'unknown_actor' END, error = %(error)s,
+       available_at = CASE WHEN j.is_over THEN q.available_at
+                           ELSE now() + least(30, greatest(1, extract(epoch FROM now() - j.since) / 2)) * interval '1 second'
+                      END,
+       mtime = now(), starts = q.starts - 1, unknown_since = j.since, worker_id = NULL, claim_no = NULL
+  FROM judged AS j
+ WHERE q.message_id = j.message_id
+RETURNING q.message_id::text, q.state::text

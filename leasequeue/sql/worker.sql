@@ -14,7 +14,10 @@ ON CONFLICT (worker_id) DO NOTHING
 WITH beat AS (
   UPDATE {schema}.worker AS w
      SET heartbeat_at = now(), queues = %(queues)s, draining = %(draining)s,
-         backend_pid = a.pid, backend_start = a.backend_start
+         backend_pid = a.pid, backend_start = a.backend_start,
+         claimed_at = coalesce(now() - %(claimed)s * interval '1 second', w.claimed_at),
+         finished_at = coalesce(now() - %(finished)s * interval '1 second', w.finished_at),
+         live_threads = %(live_threads)s, loops = %(loops)s
     FROM {schema}.worker AS before
     LEFT JOIN pg_stat_activity AS a ON a.pid = %(backend_pid)s AND a.pid = pg_backend_pid()
    WHERE w.worker_id = %(worker_id)s AND w.dead_at IS NULL AND before.worker_id = w.worker_id
@@ -32,36 +35,66 @@ SELECT (SELECT silent_seconds FROM beat),
               ORDER BY q.message_id)
 
 -- name: deregister
-DELETE FROM {schema}.worker WHERE worker_id = %(worker_id)s
+-- I4: leaves at the end of a drain. One that could not write the end of a job stays in the table as dead, to be rescued.
+WITH still AS (
+  SELECT EXISTS (SELECT FROM {schema}.queue WHERE state = 'consumed' AND worker_id = %(worker_id)s) AS holds
+), gone AS (
+  DELETE FROM {schema}.worker WHERE worker_id = %(worker_id)s AND NOT (SELECT holds FROM still)
+)
+UPDATE {schema}.worker SET dead_at = now(), death = 'it left before the end of the job was written'
+ WHERE worker_id = %(worker_id)s AND dead_at IS NULL AND (SELECT holds FROM still)
 
 -- name: judge
 -- I4, I5: silent for a lease, or its session has ended and it did not come back for %(grace)s seconds. A server that has
 -- just started judges nobody: everyone was cut off. The row stays marked for a while, so that a claim that was on its
--- way at this moment is found by the next rescue.
+-- way at this moment is found by the next rescue, and for as long as it holds a job.
 WITH forgotten AS (
-  DELETE FROM {schema}.worker WHERE dead_at < now() - interval '2 minutes'
+  DELETE FROM {schema}.worker AS w
+   WHERE w.dead_at < now() - interval '2 minutes'
+     AND NOT EXISTS (SELECT FROM {schema}.queue AS q WHERE q.state = 'consumed' AND q.worker_id = w.worker_id)
 )
 UPDATE {schema}.worker AS w
-   SET dead_at = now()
+   SET dead_at = now(),
+       death = CASE WHEN w.heartbeat_at < now() - %(lease)s * interval '1 second'
+                    THEN format('it was silent for %%s s', round(extract(epoch FROM now() - w.heartbeat_at)))
+                    ELSE 'its session with the database ended' END
  WHERE w.dead_at IS NULL AND w.worker_id <> %(worker_id)s
-   AND pg_postmaster_start_time() < now() - %(grace)s * interval '1 second'
+   AND pg_postmaster_start_time() < now() - %(comeback)s * interval '1 second'
    AND (w.heartbeat_at < now() - %(lease)s * interval '1 second'
         OR w.heartbeat_at < now() - %(grace)s * interval '1 second'
            AND w.backend_start IS NOT NULL
            AND NOT EXISTS (SELECT FROM pg_stat_activity AS a
                             WHERE a.pid = w.backend_pid AND a.backend_start = w.backend_start))
-RETURNING w.worker_id::text
+RETURNING w.worker_id::text, w.death
 
 -- name: dead_workers
-SELECT worker_id::text FROM {schema}.worker WHERE dead_at IS NOT NULL
+SELECT worker_id::text, host, pid, death FROM {schema}.worker WHERE dead_at IS NOT NULL
+
+-- name: adopt_orphans
+-- I4: a job whose worker is in no table any more (somebody emptied it; a claim that was stuck landed after its worker had
+-- left) gets a dead worker, so that the next rescue finds it.
+INSERT INTO {schema}.worker (worker_id, host, pid, threads, queues, dead_at, death)
+SELECT DISTINCT q.worker_id, 'unknown', 0, 0, '{}'::text[], now(), 'it is not known to the queue'
+  FROM {schema}.queue AS q
+ WHERE q.state = 'consumed' AND NOT EXISTS (SELECT FROM {schema}.worker AS w WHERE w.worker_id = q.worker_id)
+ON CONFLICT (worker_id) DO NOTHING
+RETURNING worker_id::text
 
 -- name: rescue
--- I1, I3: what a dead worker ran is due again at once, or dead when it was there at too many deaths.
+-- I1, I3: what a dead worker ran is due again at once, or dead when it was there at too many deaths. A suspect that had
+-- not begun is charged nothing. Rows in the order of their ids, and none that somebody holds: the next round finds it.
 UPDATE {schema}.queue AS q
-   SET state = CASE WHEN q.crashes + 1 < %(crash_limit)s THEN 'queued' ELSE 'rejected' END::{schema}.state,
-       reason = CASE WHEN q.crashes + 1 < %(crash_limit)s THEN NULL ELSE 'crashed' END,
-       error = format('crashed %%s times: its worker (pid %%s on %%s) died or stopped answering', q.crashes + 1, w.pid, w.host),
-       mtime = now(), crashes = q.crashes + 1, worker_id = NULL, claim_no = NULL
-  FROM {schema}.worker AS w
- WHERE q.state = 'consumed' AND q.worker_id = w.worker_id AND w.worker_id = ANY (%(dead)s::uuid[])
-RETURNING q.message_id::text, q.queue_name, q.state::text, q.crashes, w.worker_id::text, q.error
+   SET state = CASE WHEN q.crashes + q.begun::integer < %(crash_limit)s THEN 'queued' ELSE 'rejected' END::{schema}.state,
+       reason = CASE WHEN q.crashes + q.begun::integer < %(crash_limit)s THEN NULL ELSE 'crashed' END,
+       error = CASE WHEN q.begun THEN format('crashed %%s times: %%s', q.crashes + 1, d.what) ELSE q.error END,
+       attempts = CASE WHEN q.begun THEN {schema}.with_attempt(q.attempts, q.mtime, d.worker, 'crashed', d.what)
+                       ELSE q.attempts END,
+       mtime = now(), crashes = q.crashes + q.begun::integer, worker_id = NULL, claim_no = NULL
+  FROM (SELECT held.message_id, dead.worker_id, dead.worker, dead.what
+          FROM unnest(%(dead)s::uuid[], %(workers)s::text[], %(deaths)s::text[]) AS dead (worker_id, worker, what)
+          JOIN {schema}.queue AS held ON held.state = 'consumed' AND held.worker_id = dead.worker_id
+         ORDER BY held.message_id
+         LIMIT %(limit)s
+           FOR UPDATE OF held SKIP LOCKED) AS d
+ WHERE q.message_id = d.message_id
+RETURNING q.message_id::text, q.queue_name, q.state::text, q.crashes, d.worker_id::text, q.error

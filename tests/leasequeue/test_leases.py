@@ -212,7 +212,11 @@ def test_a_job_that_was_there_when_three_workers_died_is_dead_and_somebody_is_to
     wait_until(lambda: deaths, 10, "nobody was told of the death")
     ((state, reason, error),) = sql("SELECT state::text, reason, error FROM dramatiq.queue")
     assert (state, reason) == ("rejected", "crashed")
-    assert error == "crashed 3 times: its worker (pid 1 on elsewhere) died or stopped answering"
+    assert error == (
+        "crashed 3 times: its worker (pid 1 on elsewhere) died or stopped answering: it was silent for 5 s"
+    )
+    ((attempt,),) = sql("SELECT attempts -> 0 FROM dramatiq.queue")
+    assert (attempt["outcome"], attempt["worker"]) == ("crashed", "pid 1 on elsewhere")
     assert deaths == [Death(deaths[0].message_id, "default", "crashed", error)]
 
 

@@ -17,6 +17,7 @@ from sql_access import Sql
 from waiting import wait_until
 
 from leasequeue import (
+    Death,
     JobDied,
     LeaseBroker,
     MessageRefused,
@@ -267,16 +268,55 @@ def test_one_malformed_row_is_dead_and_its_neighbours_run(
     for message in ("null", "[1, 2]", '{"actor_name": "remember"}', '"text"'):
         sql("INSERT INTO dramatiq.queue (message_id, state, message) VALUES (%s, 'queued', %s)", str(uuid4()), message)
     sql("INSERT INTO dramatiq.queue (message_id, state, message) VALUES (%s, 'queued', NULL)", str(uuid4()))
-    broker.enqueue(Message(queue_name="default", actor_name="nobody", args=(), kwargs={}, options={}))
+    sql(
+        "INSERT INTO dramatiq.queue (message_id, state, message) VALUES (%s, 'queued', jsonb_build_object("
+        "'actor_name', 'remember', 'kwargs', '{}'::jsonb, 'args', jsonb_build_array(repeat('x', 20000000))))",
+        str(uuid4()),
+    )
 
     start_worker(broker)
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=20_000)
 
     assert sorted(ran) == list(range(6))
     assert sql("SELECT reason, count(*) FROM dramatiq.queue WHERE state = 'rejected' GROUP BY 1 ORDER BY 1") == [
-        ("unknown_actor", 1),
-        ("unreadable", 5),
+        ("unreadable", 6),
     ]
+    assert sql("SELECT length(message ->> 'args') FROM dramatiq.queue WHERE error LIKE '%%more than 16777216'") == [
+        (20_000_004,)
+    ]
+
+
+def test_a_job_whose_actor_nobody_knows_waits_for_another_release_and_is_run_by_it(
+    make_broker: Callable[..., LeaseBroker], start_worker: StartWorker, sql: Sql
+) -> None:
+    old = make_broker()
+    old.enqueue(Message("default", "novelty", (7,), {}, {}))
+    start_worker(old)
+    old.declare_queue("default")
+    put_back = "SELECT starts, errors, crashes FROM dramatiq.queue WHERE state = 'queued' AND unknown_since IS NOT NULL"
+    wait_until(lambda: sql(put_back) == [(0, 0, 0)], 10, "it was not put back")
+
+    ran: list[int] = []
+    new = make_broker()
+    dramatiq.actor(ran.append, broker=new, actor_name="novelty")
+    start_worker(new)
+    wait_until(lambda: ran == [7], 20, "the release that knows the actor did not get the job")
+
+
+def test_a_job_whose_actor_nobody_knows_is_dead_when_the_window_of_a_deploy_is_over(
+    broker: LeaseBroker, start_worker: StartWorker, sql: Sql
+) -> None:
+    deaths: list[Death] = []
+    broker.on_death = deaths.append
+    broker.declare_queue("default")
+    broker.enqueue(Message("default", "nobody", (), {}, {}))
+    sql("UPDATE dramatiq.queue SET unknown_since = now() - interval '11 minutes'")
+    start_worker(broker)
+    broker.join("default", timeout=10_000)
+    assert sql("SELECT reason, error, starts, attempts FROM dramatiq.queue") == [
+        ("unknown_actor", "no worker that had it knows an actor named 'nobody'", 0, None)
+    ]
+    wait_until(lambda: [death.reason for death in deaths] == ["unknown_actor"], 10, "nobody was told")
 
 
 def test_an_actor_that_sends_its_own_message_again_is_run_again_without_an_error(

@@ -111,7 +111,9 @@ def test_a_bulk_send_of_several_statements_stores_everything_in_its_order(
     broker: LeaseBroker, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sender, "BULK_MESSAGES", 3)
-    messages = [dramatiq.Message("default", "anything", (number,), {}, {}) for number in range(10)]
+    messages: list[dramatiq.Message[None]] = [
+        dramatiq.Message("default", "anything", (number,), {}, {}) for number in range(10)
+    ]
     broker.enqueue_many(messages)
     stored = sql("SELECT message_id::text FROM dramatiq.queue ORDER BY available_at")
     assert [message_id for (message_id,) in stored] == [message.message_id for message in messages]
@@ -121,7 +123,9 @@ def test_a_bulk_send_says_what_cannot_be_encoded_behind_what_could(
     broker: LeaseBroker, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sender, "BULK_MESSAGES", 3)
-    messages = [dramatiq.Message("default", "anything", (number,), {}, {}) for number in range(5)]
+    messages: list[dramatiq.Message[None]] = [
+        dramatiq.Message("default", "anything", (number,), {}, {}) for number in range(5)
+    ]
     with pytest.raises(TypeError, match="not JSON serializable"):
         broker.enqueue_many([*messages, dramatiq.Message("default", "anything", (object(),), {}, {})])
     assert sql("SELECT count(*) FROM dramatiq.queue") == [(3,)]

@@ -204,6 +204,7 @@ class Claims:
             "claim_no": self._claim_no,
             "queues": [queue_name],
             "floors": [floor],
+            "suspects": 1,
             "limit": 1,
         }
 
