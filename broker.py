@@ -34,6 +34,7 @@ def policy_of(settings: Settings) -> Policy:
         min_backoff=settings.retry_delay,
         max_backoff=settings.retry_max_delay,
         crash_limit=settings.crash_limit,
+        unknown_actor_window=settings.unknown_actor_window,
         expire_after=settings.expire_in_hours * HOUR,
         time_limit=settings.job_time_limit,
         keep_done=settings.archive_completed_after,

@@ -124,6 +124,8 @@ class Settings:
     retry_max_delay: float = _seconds(180.0, "a number of seconds, more than 0")
     #: Starts whose worker died. Counted apart from errors.
     crash_limit: int = _whole(3, "a whole number of crashed runs, 1 or more", least=1)
+    #: How long a job whose actor no worker knows waits for a release that has it: a rolling deploy.
+    unknown_actor_window: float = _seconds(600.0, "a number of seconds, 0 or more", least=0)
     #: From enqueue to the dead letter of a job that never finished.
     expire_in_hours: float = _seconds(24.0, "a number of hours, more than 0")
     #: How long a completed job can be looked up.

@@ -79,6 +79,7 @@ class Claimer(Loop):
         self._floors = Floors()
         self._unanswered: list[tuple[float, int]] = []
         self._listening: frozenset[str] = frozenset()
+        self._said_that_it_polls = False
         self._pause = poll_interval
         #: When a claim last brought a job: monotonic seconds.
         self.last_claim: float | None = None
@@ -233,10 +234,16 @@ class Claimer(Loop):
     def _listen(self, connection: Connection) -> None:
         wanted = frozenset(self._channel_of(name) for name in self._session.queue_names())
         if missing := wanted - self._listening:
-            connection.execute(
-                ";".join(f"LISTEN {quote_identifier(channel)}" for channel in sorted(missing)), timeout=CALL_TIMEOUT
-            )
+            listen = "".join(f"LISTEN {quote_identifier(channel)};" for channel in sorted(missing))
+            ((backend_pid,),) = connection.execute(listen + "SELECT pg_backend_pid()", timeout=CALL_TIMEOUT)
             self._listening = wanted
+            if backend_pid != connection.backend_pid and not self._said_that_it_polls:
+                self._said_that_it_polls = True
+                self._log.warning(
+                    "notifications_unavailable: a transaction pooler stands before the database, so jobs are found by "
+                    "polling, within %g s",
+                    self._poll_interval,
+                )
 
     def _wanted(self) -> int:
         """How many jobs to claim now; 0 when it is better to wait. Call with the lock held."""

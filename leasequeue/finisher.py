@@ -15,6 +15,7 @@ from .lease import Dead, Done, HandBack, Lease, PutBack, Retry
 from .loop import CALL_TIMEOUT, Loop
 from .policy import Policy
 from .queries import Queries
+from .sqlstate import Trouble
 
 #: Completed jobs in one statement at the most.
 GROUP_LIMIT = 1_000
@@ -29,6 +30,9 @@ DEFAULT_RESULT_TTL = 600.0
 #: Seconds until an outcome that the database refused is tried again: at first, and at the longest.
 REFUSED_FIRST = 1.0
 REFUSED_LONGEST = 10.0
+
+#: Refusals one after the other that end an attempt to write a group one by one.
+REFUSED_IN_A_ROW = 3
 
 
 class _Refusal(NamedTuple):
@@ -136,13 +140,19 @@ class Finisher(Loop):
     ) -> None:
         try:
             ours = write(group, connection)
-        except errors.DatabaseUnavailable:
-            self._sent_before = True
-            raise
+        except errors.DatabaseUnavailable as error:
+            if error.trouble is not Trouble.CONFLICT:
+                self._sent_before = True
+                raise
+            # Somebody holds a row of it, or the whole table.
+            if len(group) > 1:
+                self._write_each(group, connection, write)
+            else:
+                self._refuse(group[0], error)
+            return
         except errors.QueueError as error:
-            if len(group) > 1:  # one bad outcome must not fail the others
-                for lease in group:
-                    self._write([lease], connection, write)
+            if len(group) > 1:
+                self._write_each(group, connection, write)
                 return
             try:
                 ours = self._write_without_the_offending_part(group[0], connection, error)
@@ -167,8 +177,19 @@ class Finisher(Loop):
         self.last_write = time.monotonic()
         self._settled(group)
 
-    def _refuse(self, lease: Lease, error: errors.QueueError) -> None:
-        """The database answers, and the answer is no: a trigger, a constraint, a permission. Somebody must act."""
+    def _write_each(
+        self, group: list[Lease], connection: Connection, write: Callable[[list[Lease], Connection], set[str]]
+    ) -> None:
+        """One bad outcome must not fail the others; when one after the other is refused, it is not about them."""
+        refused = 0
+        for lease in group:
+            self._write([lease], connection, write)
+            refused = refused + 1 if lease in self._refused else 0
+            if refused == REFUSED_IN_A_ROW:
+                raise errors.DatabaseUnavailable(f"{refused} outcomes in a row were refused")
+
+    def _refuse(self, lease: Lease, error: Exception) -> None:
+        """The database answers, and the answer is no: a lock, a trigger, a permission. Others go on meanwhile."""
         before = self._refused.get(lease)
         pause = REFUSED_FIRST if before is None else min(before.pause * 2, REFUSED_LONGEST)
         self._refused[lease] = _Refusal(time.monotonic() + pause, pause)

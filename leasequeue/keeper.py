@@ -55,8 +55,10 @@ class Keeper(Loop):
         self._on_death = on_death
         self._grace = MISSED_BEFORE_JUDGED * policy.heartbeat
         self._comeback = self._grace + COMEBACK_TIME
-        #: From when others may be judged (monotonic seconds): who was out of touch itself lets them come back first.
-        self._judges_from = time.monotonic() + self._grace
+        #: Since when this worker hears of the others (monotonic seconds), and how long it gives those who were heard of
+        #: last before that: who was out of touch itself lets everybody come back first.
+        self._in_touch_since = time.monotonic()
+        self._patience = self._grace
         self._housekeeping_at = time.monotonic() + HOUSEKEEPING_EVERY
         self._suspects: set[tuple[str, int]] = set()
         self._deaths: SimpleQueue[Death] = SimpleQueue()
@@ -68,7 +70,7 @@ class Keeper(Loop):
         Raises what a broken database raises: a worker that cannot register must not start.
         """
         self._announce(self.connection())
-        self._judges_from = time.monotonic() + self._grace  # a boot is no outage
+        self._patience = self._grace  # a boot is no outage
 
     def report(self, death: Death) -> None:
         """Have the application told of a death soon, on this loop's thread. From any thread."""
@@ -82,7 +84,8 @@ class Keeper(Loop):
         self._was_out_of_touch()
 
     def _was_out_of_touch(self) -> None:
-        self._judges_from = time.monotonic() + self._comeback
+        self._in_touch_since = time.monotonic()
+        self._patience = self._comeback
 
     def round(self) -> None:
         self._tell_deaths()
@@ -166,14 +169,14 @@ class Keeper(Loop):
     # Rescue.
 
     def _rescue(self, connection: Connection) -> None:
-        """Take over from the dead. Who was out of touch itself judges nobody until the others had time to come back."""
-        if time.monotonic() < self._judges_from:
-            return
+        """Take over from the dead."""
         parameters = {
             "worker_id": self._session.worker_id,
             "lease": self._policy.lease,
             "grace": self._grace,
             "comeback": self._comeback,
+            "in_touch": time.monotonic() - self._in_touch_since,
+            "comeback_of_judge": self._patience,
         }
         for worker_id, death in connection.execute(self._queries["judge"], parameters, timeout=CALL_TIMEOUT):
             self._log.warning("worker_presumed_dead worker=%s: %s", worker_id, death)

@@ -1,13 +1,15 @@
-"""Termination of a worker process: at once for claims, once for everything else.
+"""Termination of a worker process: at once for claims, once for everything else, and also when nobody sends a signal.
 
 dramatiq looks for its own flag once a second, and kills itself at a second signal. But a second one is common: a
-supervisor signals the whole process group, and dramatiq's master forwards its own to each worker.
+supervisor signals the whole process group, and dramatiq's master forwards its own to each worker. And a master that was
+killed forwards nothing: its workers would go on beside those of the next one, with nobody to stop them.
 """
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -17,6 +19,9 @@ log = logging.getLogger("leasequeue.signals")
 
 #: What ends a worker: a stop, or a reload.
 TERMINATING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+#: Seconds between two looks at whether the master lives.
+PARENT_LOOK_SECONDS = 1.0
 
 
 def drain_on_termination(stop_claiming: Callable[[], None]) -> None:
@@ -42,3 +47,14 @@ def drain_on_termination(stop_claiming: Callable[[], None]) -> None:
             previous(signum, frame)
 
         signal.signal(number, handle)
+    master = os.getppid()
+    threading.Thread(target=_outlive_nobody, args=(master,), name="leasequeue master", daemon=True).start()
+
+
+def _outlive_nobody(master: int) -> None:
+    """Terminate this process when its master is gone; multiprocessing's sentinel does not tell, siblings hold it."""
+    pause = threading.Event()
+    while os.getppid() == master:
+        pause.wait(PARENT_LOOK_SECONDS)
+    log.warning("the dramatiq master (pid %d) is gone: this worker drains and leaves", master)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -24,3 +24,8 @@ def wait_until(fact: Callable[[], Fact], deadline_seconds: float = 10.0, message
         if time.monotonic() >= deadline:
             raise AssertionError(f"{message or 'the fact'}: not within {deadline_seconds:g} s, last seen: {seen!r}")
         pause.wait(LOOK_SECONDS)
+
+
+def let_pass(seconds: float) -> None:
+    """Let a fault last so long. Not for waiting for something: that is what :func:`wait_until` is for."""
+    threading.Event().wait(seconds)

@@ -1,7 +1,11 @@
+-- Who finds a row locked gives up after a second: somebody's open transaction on one job must not hold up the ends of all
+-- others. That one is written later.
+
 -- name: finish_done
 -- I7: the job leaves the hot table and its result appears, in one statement. Losing this commit in a server crash means
 -- a second run, which at-least-once allows: it does not wait for the disk. Returns the ids that were still ours (I6).
 SET LOCAL synchronous_commit TO off;
+SET LOCAL lock_timeout TO '1s';
 WITH finished AS (
   DELETE FROM {schema}.queue AS q
    USING unnest(%(message_ids)s::uuid[], %(worker_ids)s::uuid[], %(claim_nos)s::bigint[], %(results)s::jsonb[],
@@ -22,6 +26,7 @@ RETURNING d.message_id::text
 
 -- name: finish_retry
 -- I7: the error and the next run are written together; there is no moment between an ack and a retry.
+SET LOCAL lock_timeout TO '1s';
 UPDATE {schema}.queue
    SET state = 'queued', mtime = now(), available_at = now() + %(delay)s * interval '1 second', errors = errors + 1,
        error = %(error)s, message = coalesce(%(message)s, message), worker_id = NULL, claim_no = NULL,
@@ -31,6 +36,7 @@ RETURNING message_id::text
 
 -- name: finish_again
 -- The actor sent its own message again: a new turn, not an error.
+SET LOCAL lock_timeout TO '1s';
 UPDATE {schema}.queue
    SET state = 'queued', mtime = now(), available_at = now() + %(delay)s * interval '1 second',
        message = coalesce(%(message)s, message), worker_id = NULL, claim_no = NULL
@@ -39,6 +45,7 @@ RETURNING message_id::text
 
 -- name: finish_dead
 -- I1: dead with a reason, never gone. The row keeps its message for whoever sends it again.
+SET LOCAL lock_timeout TO '1s';
 UPDATE {schema}.queue
    SET state = 'rejected', mtime = now(), reason = %(reason)s, error = coalesce(%(error)s, error),
        errors = errors + %(errors)s, result = %(result)s, result_ttl = now() + %(ttl)s * interval '1 second',
@@ -50,6 +57,7 @@ RETURNING message_id::text
 
 -- name: hand_back
 -- I3: a drain costs nothing. The job is again where it was, due at once, with its start returned.
+SET LOCAL lock_timeout TO '1s';
 UPDATE {schema}.queue AS q
    SET state = 'queued', mtime = now(), starts = q.starts - 1, worker_id = NULL, claim_no = NULL
   FROM unnest(%(message_ids)s::uuid[], %(worker_ids)s::uuid[], %(claim_nos)s::bigint[])
@@ -60,6 +68,7 @@ RETURNING q.message_id::text
 -- name: put_back
 -- I1: nobody here knows the actor, but a worker of another release may: for a while the job goes from one to the next,
 -- at growing intervals and without a charge. Then it is dead.
+SET LOCAL lock_timeout TO '1s';
 WITH judged AS (
   SELECT message_id, coalesce(unknown_since, now()) AS since,
          coalesce(unknown_since, now()) <= now() - %(window)s * interval '1 second' AS is_over

@@ -45,9 +45,10 @@ UPDATE {schema}.worker SET dead_at = now(), death = 'it left before the end of t
  WHERE worker_id = %(worker_id)s AND dead_at IS NULL AND (SELECT holds FROM still)
 
 -- name: judge
--- I4, I5: silent for a lease, or its session has ended and it did not come back for %(grace)s seconds. A server that has
--- just started judges nobody: everyone was cut off. The row stays marked for a while, so that a claim that was on its
--- way at this moment is found by the next rescue, and for as long as it holds a job.
+-- I4, I5: silent for a lease, or its session has ended and it did not come back for %(grace)s seconds. Who was heard of
+-- last before the server started, or before the judge itself was back in touch %(in_touch)s seconds ago, was cut off by an
+-- outage for all, and gets %(comeback)s seconds to come back. The row stays marked for a while, so that a claim that was
+-- on its way at this moment is found by the next rescue, and for as long as it holds a job.
 WITH forgotten AS (
   DELETE FROM {schema}.worker AS w
    WHERE w.dead_at < now() - interval '2 minutes'
@@ -59,7 +60,9 @@ UPDATE {schema}.worker AS w
                     THEN format('it was silent for %%s s', round(extract(epoch FROM now() - w.heartbeat_at)))
                     ELSE 'its session with the database ended' END
  WHERE w.dead_at IS NULL AND w.worker_id <> %(worker_id)s
-   AND pg_postmaster_start_time() < now() - %(comeback)s * interval '1 second'
+   AND (w.heartbeat_at > pg_postmaster_start_time()
+        OR pg_postmaster_start_time() < now() - %(comeback)s * interval '1 second')
+   AND (w.heartbeat_at > now() - %(in_touch)s * interval '1 second' OR %(in_touch)s >= %(comeback_of_judge)s)
    AND (w.heartbeat_at < now() - %(lease)s * interval '1 second'
         OR w.heartbeat_at < now() - %(grace)s * interval '1 second'
            AND w.backend_start IS NOT NULL

@@ -24,25 +24,43 @@ class Workers:
 
     def __init__(self, url: str, log: Path, policy: dict[str, object], processes: int, threads: int) -> None:
         self.log = log
-        with log.open("wb") as output:
+        self._processes = processes
+        self._command = [sys.executable, "-m", "dramatiq", "fault_actors", "-p", str(processes), "-t", str(threads)]
+        self._environment = {
+            **os.environ,
+            "FAULT_DATABASE_URL": url,
+            "FAULT_POLICY": json.dumps(policy),
+            "PYTHONPATH": str(Path(__file__).parent),
+        }
+        self.boots = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start the master and wait for its workers, or for its end."""
+        with self.log.open("ab") as output:
             self.master = subprocess.Popen(
-                [sys.executable, "-m", "dramatiq", "fault_actors", "-p", str(processes), "-t", str(threads)],
+                self._command,
                 cwd=REPOSITORY,
-                env={
-                    **os.environ,
-                    "FAULT_DATABASE_URL": url,
-                    "FAULT_POLICY": json.dumps(policy),
-                    "PYTHONPATH": str(Path(__file__).parent),
-                },
+                env=self._environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        before = self._ready()
+        self.boots += 1
         wait_until(
-            lambda: self.text().count("is ready for action") >= processes or self.master.poll() is not None,
+            lambda: self._ready() >= before + self._processes or self.master.poll() is not None,
             30,
             "the workers did not boot",
         )
+
+    def _ready(self) -> int:
+        return self.text().count("is ready for action")
+
+    def supervise(self) -> None:
+        """What a supervisor does: start it again when it has ended."""
+        if self.master.poll() is not None:
+            self.start()
 
     def text(self) -> str:
         return self.log.read_text(errors="replace")
@@ -62,7 +80,12 @@ class Workers:
 @pytest.fixture
 def fault_actors(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The actors' module as an API process has it, on this test's database, with the ledger made."""
-    monkeypatch.setenv("FAULT_DATABASE_URL", database)
+    yield from load_fault_actors(database, monkeypatch)
+
+
+def load_fault_actors(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The same on any database."""
+    monkeypatch.setenv("FAULT_DATABASE_URL", url)
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     sys.modules.pop("fault_actors", None)
     module = importlib.import_module("fault_actors")

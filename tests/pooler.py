@@ -1,0 +1,95 @@
+"""A real pgbouncer in transaction mode before a server; tests that need one skip where the program is absent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import psycopg2
+from waiting import wait_until
+
+#: Where the package puts it, which is not on everybody's PATH.
+PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
+
+#: Sessions with the server that all clients of a database share.
+POOL_SIZE = 4
+
+
+class Pooler:
+    """``with Pooler(server_url) as pooler: connect(pooler.url_of(url))``."""
+
+    def __init__(self, server_url: str) -> None:
+        assert PROGRAM is not None
+        parts = urlsplit(server_url)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._directory = Path(tempfile.mkdtemp(prefix="indexq-pooler-"))
+        self._directory.chmod(0o755)
+        self._log = self._directory / "log"
+        user, password = unquote(parts.username or "postgres"), unquote(parts.password or "")
+        (self._directory / "users").write_text(f'"{user}" "{password}"\n')
+        (self._directory / "ini").write_text(
+            "[databases]\n"
+            f"* = host={parts.hostname} port={parts.port or 5432} user={user} password='{password}'\n"
+            "[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            f"auth_type = trust\nauth_file = {self._directory / 'users'}\n"
+            f"pool_mode = transaction\ndefault_pool_size = {POOL_SIZE}\nmax_client_conn = 500\n"
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url_of(self, url: str) -> str:
+        """The same database through the pooler."""
+        parts = urlsplit(url)
+        credentials, _, _ = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{credentials}@127.0.0.1:{self.port}"))
+
+    def __enter__(self) -> Pooler:
+        assert PROGRAM is not None
+        as_root = os.geteuid() == 0  # it refuses to run as root
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [PROGRAM, self._directory / "ini"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                user="nobody" if as_root else None,
+                group="nogroup" if as_root else None,
+                extra_groups=[] if as_root else None,
+            )
+        wait_until(self._listens, 10, f"pgbouncer does not listen: {self._log.read_text()}")
+        return self
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def advisory_locks(url: str) -> int:
+    """Advisory locks that anybody holds on the server."""
+    connection = psycopg2.connect(url)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+            row = cursor.fetchone()
+            assert row is not None
+            return int(row[0])
+    finally:
+        connection.close()
