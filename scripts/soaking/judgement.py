@@ -1,0 +1,119 @@
+"""What the soak must show at its end: every job accounted for, every run after the first explained."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+
+#: The commit of a completion does not wait for the disk: a server that is killed may lose those of its last moment.
+LOST_BY_A_SERVER_CRASH = timedelta(seconds=2)
+
+#: A worker's death is written into its log by the one who judged it.
+_JUDGED = re.compile(r"worker_presumed_dead worker=([0-9a-f-]{36})")
+
+
+@dataclass
+class Verdict:
+    """The figures, and what is wrong: nothing, when the soak passed."""
+
+    figures: dict[str, object] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+
+def judge(sql: Sql, *, sent: set[str], killers: set[str], server_kills: list[datetime], log: str) -> Verdict:
+    """Compare what was sent with the queue's tables and the ledger.
+
+    sent, killers: ids of all jobs, and of those that kill their worker. server_kills: when the server was killed. log:
+    what all workers wrote.
+    """
+    verdict = Verdict()
+    done = {row[0] for row in sql("SELECT message_id::text FROM dramatiq.done")}
+    dead = {
+        row[0]: row[1:]
+        for row in sql("SELECT message_id::text, reason, error, crashes FROM dramatiq.queue WHERE state = 'rejected'")
+    }
+    held = [row[0] for row in sql("SELECT message_id::text FROM dramatiq.queue WHERE state = 'consumed'")]
+    waiting = [row[0] for row in sql("SELECT message_id::text FROM dramatiq.queue WHERE state = 'queued'")]
+    lost = sent - done - set(dead) - set(held) - set(waiting)
+    _count(verdict, "jobs sent", len(sent))
+    _count(verdict, "done", len(done & sent))
+    for reason, number in sorted(Counter(reason for reason, _, _ in dead.values()).items()):
+        _count(verdict, f"dead: {reason}", number)
+    _must_be_none(verdict, "lost", sorted(lost))
+    _must_be_none(verdict, "stuck", held + waiting)
+    _must_be_none(verdict, "both done and dead", sorted(done & set(dead)))
+    _must_be_none(
+        verdict, "dead without a reason", [job for job, (reason, error, _) in dead.items() if not reason or not error]
+    )
+    _must_be_none(
+        verdict,
+        "killers that are not dead after three crashes",
+        [job for job in killers if dead.get(job, ("", "", 0))[0] != "crashed"],
+    )
+    _must_be_none(
+        verdict,
+        "over budget",
+        [
+            row[0]
+            for row in sql(
+                "SELECT message_id::text FROM dramatiq.done WHERE errors > 4 OR crashes > 2 "
+                "UNION ALL SELECT message_id::text FROM dramatiq.queue WHERE errors > 4 OR crashes > 3"
+            )
+        ],
+    )
+    _explain(verdict, sql, server_kills, judged=set(_JUDGED.findall(log)))
+    return verdict
+
+
+def _explain(verdict: Verdict, sql: Sql, server_kills: list[datetime], judged: set[str]) -> None:
+    runs: dict[str, list[tuple[Any, ...]]] = {}
+    rows = sql("SELECT message_id::text, worker_id::text, started_at, ended_at, outcome FROM ledger.run ORDER BY id")
+    for message_id, *run in rows:
+        runs.setdefault(message_id, []).append(tuple(run))
+    why: Counter[str] = Counter()
+    unexplained, overlaps = [], []
+    for message_id, those in runs.items():
+        for (worker, _, ended, outcome), (_, started, _, _) in pairwise(those):
+            reason = _reason(worker, ended, outcome, server_kills, judged)
+            why[reason] += 1
+            if reason == "unexplained":
+                unexplained.append(message_id)
+            if ended is not None and started < ended and worker not in judged:
+                overlaps.append(message_id)
+    _count(verdict, "runs", len(rows))
+    for reason, number in sorted(why.items()):
+        _count(verdict, f"run again: {reason}", number)
+    _must_be_none(verdict, "runs again that nothing explains", unexplained)
+    _must_be_none(verdict, "overlaps without a lost lease", overlaps)
+
+
+def _reason(worker: str, ended: datetime | None, outcome: str | None, kills: list[datetime], judged: set[str]) -> str:
+    if outcome == "error":
+        return "it had ended in an error"
+    if outcome == "interrupted":
+        return "a drain interrupted it"
+    if worker in judged:
+        return "its worker was presumed dead"
+    if outcome is None:
+        return "its process ended in it"
+    assert ended is not None
+    if any(ended <= kill + LOST_BY_A_SERVER_CRASH and kill <= ended + LOST_BY_A_SERVER_CRASH for kill in kills):
+        return "a server crash lost its completion"
+    return "unexplained"
+
+
+def _count(verdict: Verdict, what: str, number: int) -> None:
+    verdict.figures[what] = number
+
+
+def _must_be_none(verdict: Verdict, what: str, jobs: list[str]) -> None:
+    verdict.figures[what] = len(jobs)
+    if jobs:
+        verdict.wrong.append(f"{what}: {', '.join(jobs[:5])}{' ...' if len(jobs) > 5 else ''}")
