@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Iterator
 from types import ModuleType
 
+import psycopg2
 import pytest
 from dramatiq.message import Message
-from pooler import PROGRAM, Pooler, advisory_locks
 from sql_access import Sql
+from throwaway_pgbouncer import PROGRAM, Pooler
 from waiting import wait_until
 
 from leasequeue import LeaseBroker, Policy, migrations
@@ -21,6 +22,19 @@ from .ledger import DONE, RUNNING, check_invariants, has
 StartWorkers = Callable[..., Workers]
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed: apt-get install pgbouncer")
+
+
+def advisory_locks(url: str) -> int:
+    """Advisory locks that anybody holds on the server."""
+    connection = psycopg2.connect(url)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+            row = cursor.fetchone()
+            assert row is not None
+            return int(row[0])
+    finally:
+        connection.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A real pgbouncer in transaction mode before a server; tests that need one skip where the program is absent."""
+"""A real pgbouncer in transaction mode before a server, for one test or one measurement, where it is installed."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import unquote, urlsplit, urlunsplit
-
-import psycopg2
-from waiting import wait_until
 
 #: Where the package puts it, which is not on everybody's PATH.
 PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
 
 #: Sessions with the server that all clients of a database share.
 POOL_SIZE = 4
+
+#: Seconds for it to listen.
+START_SECONDS = 10.0
 
 
 class Pooler:
@@ -63,7 +64,13 @@ class Pooler:
                 group="nogroup" if as_root else None,
                 extra_groups=[] if as_root else None,
             )
-        wait_until(self._listens, 10, f"pgbouncer does not listen: {self._log.read_text()}")
+        deadline = time.monotonic() + START_SECONDS
+        while not self._listens():
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                said = self._log.read_text().strip()
+                self.__exit__(None, None, None)
+                raise RuntimeError(f"expected pgbouncer to listen within {START_SECONDS:g} s, but it said: {said}")
+            time.sleep(0.02)
         return self
 
     def _listens(self) -> bool:
@@ -80,16 +87,3 @@ class Pooler:
         self._process.kill()
         self._process.wait(10)
         shutil.rmtree(self._directory, ignore_errors=True)
-
-
-def advisory_locks(url: str) -> int:
-    """Advisory locks that anybody holds on the server."""
-    connection = psycopg2.connect(url)
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
-            row = cursor.fetchone()
-            assert row is not None
-            return int(row[0])
-    finally:
-        connection.close()

@@ -1,0 +1,37 @@
+"""The examples in deploy/ give a worker the time that it needs to drain."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from leasequeue.session import CLOSE_TIMEOUT, INTERRUPT_TIMEOUT
+from settings import Settings
+
+DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
+
+#: Seconds until dramatiq's main thread looks at its flag, and until the interpreter has ended.
+AROUND_IT = 2.0
+
+GRACES = {
+    "systemd/indexq-workers.service": r"^TimeoutStopSec=(\d+)$",
+    "compose.yaml": r"^ +stop_grace_period: (\d+)s$",
+    "kubernetes/workers.yaml": r"^ +terminationGracePeriodSeconds: (\d+)$",
+}
+
+
+@pytest.mark.parametrize("name", GRACES)
+def test_the_grace_is_longer_than_the_longest_end_of_a_worker(name: str) -> None:
+    (grace,) = re.findall(GRACES[name], (DEPLOY / name).read_text(), re.MULTILINE)
+    drain = Settings(supabase_db_url="").drain_seconds
+    assert float(grace) >= drain + INTERRUPT_TIMEOUT + CLOSE_TIMEOUT + AROUND_IT
+
+
+def test_the_sidecar_outlives_the_drain_and_is_gone_before_the_grace_is_over() -> None:
+    manifest = (DEPLOY / "kubernetes/workers.yaml").read_text()
+    (lives,) = re.findall(r'command: \[sleep, "(\d+)"\]', manifest)
+    (grace,) = re.findall(GRACES["kubernetes/workers.yaml"], manifest, re.MULTILINE)
+    drain = Settings(supabase_db_url="").drain_seconds
+    assert drain + INTERRUPT_TIMEOUT + CLOSE_TIMEOUT <= float(lives) < float(grace)
