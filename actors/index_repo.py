@@ -32,6 +32,14 @@ log = logging.getLogger("indexq.index_repo")
 #: Seconds to reach the database.
 CONNECT_TIMEOUT = 10
 
+#: A server that is gone is noticed after 30 s: a run must not wait for it until its worker is presumed dead.
+KEEPALIVE: dict[str, Any] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+
 #: Milliseconds for which the result can be read: as long as the completed job itself.
 RESULT_TTL = int(settings.archive_completed_after * 1000) or 1
 
@@ -75,7 +83,7 @@ def index_repo(index_job_id: str, repository_id: str, commit_sha: str | None = N
 @contextmanager
 def _connection() -> Iterator[psycopg2.extensions.connection]:
     connection = psycopg2.connect(
-        settings.supabase_db_url, connect_timeout=CONNECT_TIMEOUT, application_name="indexq index"
+        settings.supabase_db_url, connect_timeout=CONNECT_TIMEOUT, application_name="indexq index", **KEEPALIVE
     )
     try:
         yield connection
@@ -112,11 +120,9 @@ def _limits() -> Limits:
 
 def _progress_writer(connection: psycopg2.extensions.connection, request: IndexRequest) -> Callable[[Progress], None]:
     def write(progress: Progress) -> None:
-        lease = current_lease()
-        if lease is not None and lease.lost:
-            raise LeaseLost(f"job {lease.message_id} belongs to another run by now")
         with connection, connection.cursor() as cursor:
             jobs.report_progress(cursor, request.index_job_id, progress)
+            broker.hold_lease(cursor)
 
     return write
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,21 +11,17 @@ import dramatiq.broker
 import pytest
 from click.testing import CliRunner, Result
 from git_repositories import Repository
-from waiting import wait_until
+from processes import Command
 
 from commands.main import main
 
-ROOT = Path(__file__).resolve().parents[2]
 INDEXQ = Path(sys.executable).with_name("indexq")
-
-#: Seconds that any command may take in a test, worker included.
-COMMAND_SECONDS = 60
 
 #: Modules that read the settings when they are imported.
 _READ_THE_SETTINGS = ("broker", "actors", "actors.index_repo", "actors.payloads")
 
 Indexq = Callable[..., Result]
-Begin = Callable[..., "Command"]
+Begin = Callable[..., Command]
 
 
 @pytest.fixture
@@ -51,46 +45,6 @@ def indexq(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     yield run
     forget()
     sys.modules.update(kept)
-
-
-class Command:
-    """A process of ``indexq`` or ``dramatiq`` whose output goes to files; it does not outlive the test."""
-
-    def __init__(self, command: list[str | bytes | Path], environ: dict[str, str], directory: Path) -> None:
-        self._out, self._err = directory / f"out-{id(self)}", directory / f"err-{id(self)}"
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen(
-                command,
-                cwd=ROOT if "actors" in command else directory,
-                env={"PATH": os.environ["PATH"], "HOME": str(directory), **environ},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-            )
-
-    @property
-    def stdout(self) -> str:
-        return self._out.read_text()
-
-    @property
-    def stderr(self) -> str:
-        return self._err.read_text()
-
-    def send_signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def wait(self, seconds: float = COMMAND_SECONDS) -> int:
-        return self.process.wait(seconds)
-
-    def wait_to_say(self, text: str, seconds: float = 20) -> None:
-        """Wait until ``text`` is in what it wrote to stderr."""
-        wait_until(lambda: text in self.stderr or self.process.poll() is not None, seconds, f"to say {text!r}")
-        assert text in self.stderr
-
-    def remove(self) -> None:
-        self.process.kill()
-        self.process.wait(10)
-        print(f"$ {self.process.args!r}\n{self.stdout}\n--- stderr\n{self.stderr}")
 
 
 @pytest.fixture

@@ -16,13 +16,14 @@ from pathlib import Path
 import psycopg2
 import pytest
 from git_repositories import Repository
+from processes import ROOT, Command
 from sql_access import Sql
 from throwaway_postgres import ThrowawayPostgres
 from waiting import wait_until
 
 from leasequeue import migrations
 
-from .conftest import INDEXQ, ROOT, Begin, Command
+from .conftest import INDEXQ, Begin
 
 NO_WORKER = "indexq: no worker is running; start one with: dramatiq actors\n"
 COMPLETE = """

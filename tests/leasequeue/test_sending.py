@@ -129,3 +129,35 @@ def test_a_bulk_send_says_what_cannot_be_encoded_behind_what_could(
     with pytest.raises(TypeError, match="not JSON serializable"):
         broker.enqueue_many([*messages, dramatiq.Message("default", "anything", (object(),), {}, {})])
     assert sql("SELECT count(*) FROM dramatiq.queue") == [(3,)]
+
+
+def test_a_job_sent_on_the_callers_transaction_exists_when_that_commits(
+    broker: LeaseBroker, database: str, sql: Sql
+) -> None:
+    caller = psycopg2.connect(database)
+    try:
+        with caller, caller.cursor() as cursor:
+            broker.enqueue_on(cursor, anything())
+            assert sql("SELECT count(*) FROM dramatiq.queue") == [(0,)]
+        assert sql("SELECT count(*) FROM dramatiq.queue") == [(1,)]
+    finally:
+        caller.close()
+
+
+def test_a_job_sent_on_the_callers_transaction_is_gone_with_a_rollback_or_a_savepoint(
+    broker: LeaseBroker, database: str, sql: Sql
+) -> None:
+    caller = psycopg2.connect(database)
+    kept = anything()
+    try:
+        with caller.cursor() as cursor:
+            broker.enqueue_on(cursor, anything())
+            caller.rollback()
+            broker.enqueue_on(cursor, kept)
+            cursor.execute("SAVEPOINT before")
+            broker.enqueue_on(cursor, anything())
+            cursor.execute("ROLLBACK TO SAVEPOINT before")
+            caller.commit()
+    finally:
+        caller.close()
+    assert sql("SELECT message_id::text FROM dramatiq.queue") == [(kept.message_id,)]

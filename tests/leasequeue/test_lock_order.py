@@ -1,0 +1,90 @@
+"""Everything that writes rows, at the same time and on the same rows: somebody may have to wait, nobody deadlocks."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from sql_access import Sql
+from waiting import let_pass
+
+from leasequeue.connection import Connection
+from leasequeue.errors import DatabaseUnavailable
+from leasequeue.floors import START
+from leasequeue.queries import Queries
+
+#: Jobs that all fight over, and seconds of the fight.
+JOBS, SECONDS = 60, 3.0
+
+WORKERS = [f"00000000-0000-0000-0000-00000000000{number}" for number in range(4)]
+
+
+def test_no_mix_of_claims_ends_rescues_and_housekeeping_deadlocks(database: str, sql: Sql) -> None:
+    queries = Queries("dramatiq")
+    sql("SET deadlock_timeout TO '100ms'")
+    sql(
+        "INSERT INTO dramatiq.worker (worker_id, host, pid, threads, queues) "
+        "SELECT unnest(%s::uuid[]), 'h', 1, 1, '{q}'",
+        WORKERS,
+    )
+    sql(
+        "INSERT INTO dramatiq.queue (message_id, queue_name, state, message) "
+        "SELECT gen_random_uuid(), 'q', 'queued', '{}' FROM generate_series(1, %s)",
+        JOBS,
+    )
+    over = threading.Event()
+    failures: list[str] = []
+    done: list[int] = [0]
+
+    def fight(acts: Callable[[Callable[..., list[tuple[Any, ...]]], random.Random], None], seed: int) -> None:
+        connection = Connection(database, "test fight")
+        chance = random.Random(seed)
+
+        def ask(name: str, **parameters: Any) -> list[tuple[Any, ...]]:
+            try:
+                return connection.execute(queries[name], parameters, timeout=30)
+            except DatabaseUnavailable as error:
+                failures.append(f"{name}: {error}")
+                return []
+
+        while not over.is_set():
+            acts(ask, chance)
+            done[0] += 1
+        connection.close()
+
+    def work(ask: Callable[..., list[tuple[Any, ...]]], chance: random.Random) -> None:
+        worker_id, claim_no = chance.choice(WORKERS), chance.randrange(10**9)
+        rows = ask("claim", worker_id=worker_id, claim_no=claim_no, queues=["q"], floors=[START], limit=20, suspects=1)
+        ids = sorted(row[0] for row in rows)
+        fences = {"message_ids": ids, "worker_ids": [worker_id] * len(ids), "claim_nos": [claim_no] * len(ids)}
+        for message_id in chance.sample(ids, len(ids) // 3):
+            fence = {"message_id": message_id, "worker_id": worker_id, "claim_no": claim_no}
+            ask("finish_retry", **fence, delay=0, message=None, error="e", worker="w")
+        ask("hand_back", **fences)
+
+    def rescue(ask: Callable[..., list[tuple[Any, ...]]], chance: random.Random) -> None:
+        dead = chance.sample(WORKERS, 2)
+        ask("rescue", dead=dead, workers=dead, deaths=dead, crash_limit=10**9, limit=1000)
+
+    def keep_house(ask: Callable[..., list[tuple[Any, ...]]], chance: random.Random) -> None:
+        ask("expire", queues=["q"], limit=1000)
+        ask("purge_dead", queues=["q"], keep=10**6, limit=1000)
+        ask("purge_done", limit=1000)
+
+    threads = [
+        threading.Thread(target=fight, args=(acts, seed))
+        for seed, acts in enumerate((work, work, work, rescue, rescue, keep_house))
+    ]
+    for thread in threads:
+        thread.start()
+    let_pass(SECONDS)
+    over.set()
+    for thread in threads:
+        thread.join(60)
+
+    assert failures == []
+    assert done[0] > 100
+    assert sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == [(0,)]
+    assert sql("SELECT count(*) FROM dramatiq.queue") == [(JOBS,)]
