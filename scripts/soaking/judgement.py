@@ -43,6 +43,7 @@ def judge(sql: Sql, *, sent: set[str], killers: set[str], server_kills: list[dat
     waiting = [row[0] for row in sql("SELECT message_id::text FROM dramatiq.queue WHERE state = 'queued'")]
     lost = sent - done - set(dead) - set(held) - set(waiting)
     _count(verdict, "jobs sent", len(sent))
+    _count(verdict, "of these, jobs that kill their worker", len(killers))
     _count(verdict, "done", len(done & sent))
     for reason, number in sorted(Counter(reason for reason, _, _ in dead.values()).items()):
         _count(verdict, f"dead: {reason}", number)
