@@ -283,7 +283,8 @@ class TestThrowaway:
     def test_is_gone_when_its_owner_is_killed(self, owner: subprocess.Popen[str], number: signal.Signals) -> None:
         assert owner.stdout is not None
         directory, pid, url = owner.stdout.readline().split()
-        segments_with = shared_memory_segments()
+        segment = segment_of(Path(directory))
+        assert segment in shared_memory_segments()
 
         with closing(psycopg2.connect(url)):
             owner.send_signal(number)
@@ -291,16 +292,17 @@ class TestThrowaway:
             wait_until(lambda: not Path(directory).exists(), 20, "the server's files are removed")
 
         wait_until(lambda: not is_alive(int(pid)), 20, "the server is gone")
-        assert shared_memory_segments() < segments_with
+        assert segment not in shared_memory_segments()
 
     def test_that_was_killed_itself_leaves_nothing_either(self) -> None:
-        segments = shared_memory_segments()
         with ThrowawayPostgres() as server:
             assert server.pid is not None
+            segment = segment_of(server.directory)
+            assert segment in shared_memory_segments()
             os.kill(server.pid, signal.SIGKILL)
 
         assert not server.directory.exists()
-        assert shared_memory_segments() <= segments
+        assert segment not in shared_memory_segments()
 
     def test_can_be_stopped_and_started_with_its_port_and_data(
         self, throwaway_server: Callable[..., ThrowawayPostgres]
@@ -323,6 +325,11 @@ def is_alive(pid: int | None) -> bool:
     """Alive and not a zombie that its parent has yet to reap."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return state.stdout.strip() not in ("",) and not state.stdout.strip().startswith("Z")
+
+
+def segment_of(directory: Path) -> str:
+    """The id of the System V segment that the server in a directory made."""
+    return EmbeddedPostgres(directory).pid_file_lines()[6].split()[-1]
 
 
 def shared_memory_segments() -> frozenset[str]:
