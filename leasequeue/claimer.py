@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 import time
 from collections.abc import Callable
@@ -34,6 +35,13 @@ UNSTARTED_LIMIT = 0.5
 
 #: Seconds for which a claim whose answer was lost is looked for: its statement has ended by then, one way or the other.
 REMEMBER_UNANSWERED = 60.0
+
+#: Seconds between the boot of a dramatiq worker process and its first claim. It tells its master that it has booted by
+#: a lock that both share: a job that killed the process at that moment would leave the master waiting for ever.
+FIRST_CLAIM_AFTER = 0.2
+
+#: Seconds that a suspect waits for the other jobs here to end; then it runs beside those that take longer.
+SUSPECT_PATIENCE = 10.0
 
 #: Characters of a message that are read; a longer one is dead, not decoded. Far beyond what `send()` lets pass.
 MESSAGE_LIMIT = 16 * 1024 * 1024
@@ -94,7 +102,7 @@ class Claimer(Loop):
             self._outstanding -= 1
             if seconds is not None:
                 self._run_seconds += NEWEST_WEIGHT * (seconds - self._run_seconds)
-            wake = self._hungry and self._wanted() > 0
+            wake = self._session.suspect_waits or (self._hungry and self._wanted() > 0)
             if wake:
                 self._hungry = False
         if wake:
@@ -123,12 +131,18 @@ class Claimer(Loop):
     def finish(self) -> None:
         self._alarm.close()
 
+    def run(self) -> None:
+        if multiprocessing.parent_process() is not None:
+            self._stopping.wait(FIRST_CLAIM_AFTER)
+        super().run()
+
     def round(self) -> None:
         if self._session.closing:
             self._session.begin_drain()
             return
         connection = self.connection()
         self._listen(connection)
+        self._session.start_suspect(SUSPECT_PATIENCE)
         if self._session.return_overdue(UNSTARTED_LIMIT):
             with self._lock:
                 self._run_seconds = max(self._run_seconds, UNSTARTED_LIMIT)
@@ -168,7 +182,7 @@ class Claimer(Loop):
             "queues": queues,
             "floors": self._floors.of(queues, started),
             "limit": limit,
-            "suspects": 0 if self._session.holds_suspect else 1,
+            "suspects": 1,
         }
         try:
             rows = connection.execute(self._sql, parameters, timeout=CALL_TIMEOUT)
@@ -247,7 +261,7 @@ class Claimer(Loop):
 
     def _wanted(self) -> int:
         """How many jobs to claim now; 0 when it is better to wait. Call with the lock held."""
-        if self._session.closing:
+        if self._session.closing or self._session.holds_suspect:
             return 0
         threads = self._session.threads
         ahead = min(int(threads * AHEAD_SECONDS / max(self._run_seconds, 1e-6)), BATCH_LIMIT)

@@ -67,8 +67,9 @@ class WorkerSession:
         self._leases: dict[tuple[str, int], Lease] = {}
         self._buffers: dict[str, SimpleQueue[LeasedMessage | None]] = {}
         self._drain_timer: threading.Timer | None = None
-        #: Leases that are held on jobs which were there when a worker died.
+        #: Leases that are held on jobs which were there when a worker died, and the one that waits to run alone.
         self._suspects = 0
+        self._waiting_suspect: LeasedMessage | None = None
         self._finisher = Finisher(
             queries,
             url=url,
@@ -139,7 +140,10 @@ class WorkerSession:
                 self._suspects += lease.is_suspect
             buffers = dict(self._buffers)
         for message in messages:
-            buffers[message.lease.queue_name].put(message)
+            if message.lease.is_suspect:
+                self._waiting_suspect = message
+            else:
+                buffers[message.lease.queue_name].put(message)
         if self.closing:
             self._hand_back_unstarted()  # it was claimed while we were closing
 
@@ -148,10 +152,31 @@ class WorkerSession:
         if self._worker is None or self._worker.work_queue.empty():
             return False
         before = time.monotonic() - limit
-        if not any(not lease.started_at and lease.claimed_at < before for lease in self.leases()):
+        if not any(_has_waited(lease, before) for lease in self.leases()):
             return False
         self._hand_back_unstarted()
         return True
+
+    @property
+    def suspect_waits(self) -> bool:
+        """Whether a suspect was claimed that has not been let loose."""
+        return self._waiting_suspect is not None
+
+    def start_suspect(self, patience: float) -> None:
+        """Let a waiting suspect run once it is alone here, so that the next death has one culprit.
+
+        patience: seconds after which it runs beside those that take so long; nothing is claimed beside it in any case.
+        """
+        message = self._waiting_suspect
+        if message is None:
+            return
+        has_company = any(lease is not message.lease and not lease.settled for lease in self.leases())
+        if has_company and time.monotonic() - message.lease.claimed_at < patience:
+            return
+        self._waiting_suspect = None
+        with self._lock:
+            buffer = self._buffers[message.lease.queue_name]
+        buffer.put(message)
 
     @property
     def holds_suspect(self) -> bool:
@@ -265,6 +290,9 @@ class WorkerSession:
             for _, message in iter_queue(self._worker.work_queue):
                 self._worker.work_queue.task_done()
                 waiting.append(message)
+        if self.closing and self._waiting_suspect is not None:
+            suspect, self._waiting_suspect = self._waiting_suspect, None
+            waiting.append(suspect)
         for message in waiting:
             self.hand_back(message.lease)
 
@@ -298,3 +326,7 @@ class WorkerSession:
         self.close()
         logging.shutdown()
         os._exit(0)
+
+
+def _has_waited(lease: Lease, before: float) -> bool:
+    return not lease.started_at and lease.claimed_at < before and not lease.is_suspect

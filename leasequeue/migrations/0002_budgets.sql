@@ -2,8 +2,8 @@
 --
 -- begun        the worker's death is charged to a job when this is true. The first claim of a job sets it at once, since a
 --              write for each start would cost every job a commit; a job that was there when a worker died (crashes > 0: a
---              suspect) is claimed without it and marked right before it starts. A worker holds one suspect at a time, so
---              a job that kills its worker is found out and those beside it are charged once at the most.
+--              suspect) is claimed without it, marked right before it starts, and runs alone in its worker: so a job that
+--              kills its worker is found out, and those beside it are charged once at the most.
 -- attempts     runs that did not succeed: [{started, ended, worker, outcome, error}], newest last, at most 50.
 
 ALTER TABLE queue

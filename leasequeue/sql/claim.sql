@@ -12,8 +12,8 @@ SELECT FROM {schema}.queue
 -- wrong by nature, so the planner is not asked whether to read the whole table.
 -- Each queue is read from a floor on: below it are the remains of claimed jobs, which pile up while an old snapshot keeps
 -- vacuum away.
--- I3: of the jobs that were there when a worker died, one at the most, and only when this worker holds none: the next
--- death has one culprit. Such a job counts as begun only when begin_suspect says so.
+-- I3: of the jobs that were there when a worker died, one at the most; it will run alone, so that the next death has one
+-- culprit. Such a job counts as begun only when begin_suspect says so.
 SET LOCAL synchronous_commit TO off;
 SET LOCAL enable_seqscan TO off;
 SET LOCAL statement_timeout TO '8s';

@@ -14,7 +14,7 @@ import pytest
 from answer_thief import AnswerThief
 from dramatiq.message import Message
 from sql_access import Sql
-from waiting import wait_until
+from waiting import let_pass, wait_until
 
 from leasequeue import LeaseBroker, LeaseLost, Policy, current_lease
 from leasequeue.connection import Connection
@@ -218,6 +218,33 @@ def test_a_job_that_was_there_when_three_workers_died_is_dead_and_somebody_is_to
     ((attempt,),) = sql("SELECT attempts -> 0 FROM dramatiq.queue")
     assert (attempt["outcome"], attempt["worker"]) == ("crashed", "pid 1 on elsewhere")
     assert deaths == [Death(deaths[0].message_id, "default", "crashed", error)]
+
+
+def test_a_job_that_was_there_when_a_worker_died_runs_alone_and_is_marked_before_it_starts(
+    broker: LeaseBroker, start_worker: StartWorker, sql: Sql
+) -> None:
+    running: list[int] = []
+    seen: list[tuple[bool, int, bool]] = []
+
+    @dramatiq.actor(broker=broker)
+    def look(number: int) -> None:
+        lease = current_lease()
+        assert lease is not None
+        running.append(number)
+        ((begun,),) = sql("SELECT begun FROM dramatiq.queue WHERE message_id = %s", lease.message_id)
+        let_pass(0.1)
+        seen.append((lease.is_suspect, len(running), begun))
+        running.remove(number)
+
+    messages = [look.message(number) for number in range(12)]
+    broker.enqueue_many(messages)
+    suspects = [message.message_id for message in messages[::4]]
+    sql("UPDATE dramatiq.queue SET crashes = 1 WHERE message_id = ANY (%s::uuid[])", suspects)
+    start_worker(broker, threads=3)
+    broker.join("default", timeout=20_000)
+    assert [company for is_suspect, company, _ in seen if is_suspect] == [1, 1, 1]
+    assert max(company for _, company, _ in seen) == 3
+    assert all(begun for _, _, begun in seen)
 
 
 def test_a_worker_that_was_judged_dead_goes_on_under_a_new_name(
