@@ -12,6 +12,7 @@ COMMANDS = {
     "index": "commands.index",
     "status": "commands.status",
     "symbols": "commands.symbols",
+    "dead": "commands.dead",
     "migrate": "commands.migrate",
 }
 
@@ -22,6 +23,7 @@ Examples:
   indexq index https://example.org/team/project.git --commit v1.2
   indexq status
   indexq symbols LeaseBroker
+  indexq dead list
 
 \b
 Exit codes: 0 done, 1 it failed or was not found, 2 the command line or the settings are wrong,

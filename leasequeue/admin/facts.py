@@ -77,3 +77,66 @@ class Snapshot:
     schema_version_expected: int
     queues: list[QueueFacts]
     workers: list[WorkerFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class CauseFacts:
+    """Dead jobs of one queue that died of the same: same actor, same reason, same first line of the error but for names
+    and numbers in it."""
+
+    queue_name: str
+    #: The id of the cause, for filters. The same in every database.
+    cause: str
+    actor_name: str | None
+    reason: str
+    #: The first line of the newest error.
+    error: str | None
+    #: Stops at :data:`COUNT_LIMIT`.
+    count: int
+    first_at: datetime
+    last_at: datetime
+    #: The newest of them.
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadFacts:
+    """One dead job in a list."""
+
+    message_id: str
+    queue_name: str
+    actor_name: str | None
+    args: Any
+    kwargs: Any
+    reason: str
+    #: Its first line.
+    error: str | None
+    died_at: datetime
+    errors: int
+    crashes: int
+    redriven: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """All that is kept of a dead job; what an export holds."""
+
+    message_id: str
+    queue_name: str
+    #: As dramatiq made it: actor_name, args, kwargs, options. None when it was unreadable from the start.
+    message: Any
+    reason: str
+    error: str | None
+    first_enqueued_at: datetime
+    #: When it was sent, or redriven, last.
+    enqueued_at: datetime
+    died_at: datetime
+    starts: int
+    errors: int
+    crashes: int
+    #: How often it was sent again.
+    redriven: int
+    #: Earlier runs and deaths, oldest first: started, ended, worker, outcome, error.
+    attempts: list[dict[str, Any]]
+    cause: str

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
+import click
 import pytest
+
+from commands.main import main
 
 from .conftest import Begin, Indexq
 
-COMMANDS = [("index", "."), ("status",), ("symbols", "main"), ("migrate",)]
+COMMANDS = [("index", "."), ("status",), ("symbols", "main"), ("migrate",), ("dead", "list")]
 SECRET = "s3cret-word"
 
 
@@ -28,6 +31,28 @@ def silent_port() -> Iterator[int]:
         listener.bind(("127.0.0.1", 0))
         listener.listen(8)
         yield listener.getsockname()[1]
+
+
+def paths(command: click.Command = main, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The names that lead to each command and group."""
+    yield path
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            each = command.get_command(context, name)
+            assert each is not None
+            yield from paths(each, (*path, name))
+
+
+@pytest.mark.parametrize("arguments", list(paths()), ids=" ".join)
+def test_every_command_and_subcommand_has_help_with_examples_that_fits_a_terminal(
+    indexq: Indexq, arguments: tuple[str, ...]
+) -> None:
+    result = indexq(*arguments, "--help", SUPABASE_DB_URL="no url at all")
+
+    assert result.exit_code == 0
+    assert f"indexq {' '.join(arguments)}" in result.stdout.partition("Examples:")[2]
+    assert all(len(line) <= 112 for line in result.stdout.splitlines())
 
 
 @pytest.mark.parametrize("arguments", [(), *((command[0],) for command in COMMANDS)], ids=" ".join)
@@ -119,7 +144,7 @@ def test_a_server_that_never_answers_is_given_up_within_10_seconds(begin: Begin,
     assert SECRET not in command.stderr
 
 
-@pytest.mark.parametrize("arguments", [("index", "."), ("status",), ("symbols", "main")], ids=" ".join)
+@pytest.mark.parametrize("arguments", [each for each in COMMANDS if each != ("migrate",)], ids=" ".join)
 def test_a_database_without_our_tables_is_told_to_be_migrated(
     begin: Begin, empty_database: str, arguments: tuple[str, ...]
 ) -> None:
