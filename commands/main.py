@@ -12,7 +12,14 @@ COMMANDS = {
     "index": "commands.index",
     "status": "commands.status",
     "symbols": "commands.symbols",
+    "queues": "commands.queues",
+    "jobs": "commands.jobs",
+    "workers": "commands.workers",
     "dead": "commands.dead",
+    "cancel": "commands.cancel",
+    "pause": "commands.pause",
+    "resume": "commands.pause",
+    "purge": "commands.purge",
     "migrate": "commands.migrate",
 }
 
@@ -23,6 +30,7 @@ Examples:
   indexq index https://example.org/team/project.git --commit v1.2
   indexq status
   indexq symbols LeaseBroker
+  indexq queues
   indexq dead list
 
 \b

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -11,6 +10,7 @@ import click
 
 from leasequeue.admin import COUNT_LIMIT, CauseFacts, DeadFacts, DeadFilter, DeadLetters
 
+from ..arguments import arguments
 from ..connected import connected
 from ..output import json_option, print_json, print_table, short_time
 from .filters import filter_of, filter_options
@@ -30,9 +30,6 @@ unless --reason names them.
 \b
 Exit codes: 0, also when nothing is dead.
 """
-
-#: Characters of arguments that fit into a line.
-ARGUMENTS_SHOWN = 60
 
 
 @click.command("list", epilog=EPILOG)
@@ -86,11 +83,3 @@ def _job_line(job: DeadFacts, now: datetime) -> list[str]:
     died = f"{short_time(now - job.died_at)} ago"
     told = arguments(job.args, job.kwargs)
     return [job.message_id, job.reason, job.queue_name, job.actor_name or "", told, died, job.error or ""]
-
-
-def arguments(args: Any, kwargs: Any, limit: int = ARGUMENTS_SHOWN) -> str:
-    """What a job was sent with, in a line: ``1, "a", key="b"``."""
-    positional = [json.dumps(each) for each in args] if isinstance(args, list) else []
-    named = [f"{name}={json.dumps(value)}" for name, value in kwargs.items()] if isinstance(kwargs, dict) else []
-    line = ", ".join(positional + named)
-    return line if len(line) <= limit else line[: limit - 3] + "..."

@@ -13,14 +13,19 @@ from .bulk import Batch, in_batches
 from .dead import SET_ASIDE, DeadFilter, DeadLetters
 from .facts import (
     COUNT_LIMIT,
+    Cancelled,
     CauseFacts,
     DeadFacts,
     DeadLetter,
     JobFacts,
+    ListedJob,
     QueueFacts,
+    QueueReport,
     Snapshot,
     WorkerFacts,
 )
+from .jobs import Jobs, Kind
+from .queues import Queues
 
 if TYPE_CHECKING:
     from ..broker import LeaseBroker
@@ -30,13 +35,19 @@ __all__ = [
     "SET_ASIDE",
     "Admin",
     "Batch",
+    "Cancelled",
     "CauseFacts",
     "DeadFacts",
     "DeadFilter",
     "DeadLetter",
     "DeadLetters",
     "JobFacts",
+    "Jobs",
+    "Kind",
+    "ListedJob",
     "QueueFacts",
+    "QueueReport",
+    "Queues",
     "Snapshot",
     "WorkerFacts",
     "in_batches",

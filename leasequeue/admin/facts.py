@@ -140,3 +140,50 @@ class DeadLetter:
     #: Earlier runs and deaths, oldest first: started, ended, worker, outcome, error.
     attempts: list[dict[str, Any]]
     cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReport:
+    """One queue as its operator sees it."""
+
+    facts: QueueFacts
+    #: Since when nothing is claimed from it; None: it is not paused.
+    paused_at: datetime | None
+    #: Jobs completed a second over the last minutes; None when completed jobs are not kept long enough to know.
+    done_per_second: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedJob:
+    """One job that waits or runs."""
+
+    message_id: str
+    queue_name: str
+    #: queued or consumed (running).
+    state: str
+    actor_name: str | None
+    args: Any
+    kwargs: Any
+    #: Since when it has been in this state.
+    since: datetime
+    #: When it is, or was, due.
+    available_at: datetime
+    enqueued_at: datetime
+    errors: int
+    crashes: int
+    redriven: int
+    #: Where it runs.
+    host: str | None
+    pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A job that was cancelled."""
+
+    message_id: str
+    queue_name: str
+    #: What it was: queued or consumed (running).
+    state: str
+    #: What is recorded as its error.
+    error: str
