@@ -20,6 +20,7 @@ COMMANDS = {
     "pause": "commands.pause",
     "resume": "commands.pause",
     "purge": "commands.purge",
+    "schedule": "commands.schedule",
     "doctor": "commands.doctor",
     "migrate": "commands.migrate",
 }

@@ -14,6 +14,7 @@ from .lease import Death, HandBack, Lease
 from .loop import BACKOFF_OVERLOAD, CALL_TIMEOUT, Loop
 from .policy import MINUTE, Policy
 from .queries import Queries
+from .ticker import Ticker
 
 if TYPE_CHECKING:
     from .session import WorkerSession
@@ -60,6 +61,8 @@ class Keeper(Loop):
         self._in_touch_since = time.monotonic()
         self._patience = self._grace
         self._housekeeping_at = time.monotonic() + HOUSEKEEPING_EVERY
+        self._ticker = Ticker(queries, policy)
+        self._tick_is_due = False
         self._suspects: set[tuple[str, int]] = set()
         self._deaths: SimpleQueue[Death] = SimpleQueue()
         self._alarm = Alarm()
@@ -95,6 +98,8 @@ class Keeper(Loop):
             if somebody_is_late:
                 self._rescue(connection)
             self._keep_house(connection)
+            if self._tick_is_due and self._ticker.tick(connection):
+                self._session.look_again()
         # The end of the session ends the wait: we come back before anybody judges us.
         connection.wait(self._alarm.fileno(), self._policy.heartbeat)
         self._alarm.clear()
@@ -125,7 +130,7 @@ class Keeper(Loop):
         """Says that we live, and looks what we hold. Returns whether somebody else may be dead."""
         newest = self._session.newest_claim  # before we ask: what is claimed meanwhile is not told here
         held_before = self._session.leases()
-        ((silent_seconds, somebody_is_late, ids, claims),) = connection.execute(
+        ((silent_seconds, somebody_is_late, ids, claims, self._tick_is_due),) = connection.execute(
             self._queries["heartbeat"],
             {
                 "worker_id": self._session.worker_id,

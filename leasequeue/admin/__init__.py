@@ -26,6 +26,7 @@ from .facts import (
 )
 from .jobs import Jobs, Kind
 from .queues import Queues
+from .schedules import ScheduleFacts, Schedules
 
 if TYPE_CHECKING:
     from ..broker import LeaseBroker
@@ -48,6 +49,8 @@ __all__ = [
     "QueueFacts",
     "QueueReport",
     "Queues",
+    "ScheduleFacts",
+    "Schedules",
     "Snapshot",
     "WorkerFacts",
     "in_batches",

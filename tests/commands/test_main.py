@@ -29,6 +29,7 @@ COMMANDS = [
     ("resume", "index-repo"),
     ("purge", "index-repo", "--dead"),
     ("doctor",),
+    ("schedule", "list"),
 ]
 SECRET = "s3cret-word"
 
