@@ -20,8 +20,8 @@ SHARE = 1 / 3
 
 #: Rows in one statement. It begins with few and follows the time they take (seconds), so that each stays well below
 #: 0.2 s, however slow the disk and however wide the rows.
-FIRST_BITE, SMALLEST_BITE, LARGEST_BITE = 500, 50, 10_000
-QUICK, SLOW = 0.03, 0.08
+FIRST_BITE, SMALLEST_BITE, LARGEST_BITE = 500, 50, 4_000
+QUICK, SLOW = 0.02, 0.05
 
 
 class Retention:
