@@ -253,7 +253,7 @@ def test_what_is_no_export_is_refused_whole(document: object, dead: DeadLetters,
     with pytest.raises(MessageRefused):
         dead.restore([good, document])  # type: ignore[list-item]
 
-    assert sql("SELECT FROM dramatiq.queue") == []
+    assert sql("SELECT count(*) FROM dramatiq.queue") == [(0,)]
 
 
 def test_batches_keep_to_their_limit_and_to_their_rate() -> None:
