@@ -86,11 +86,17 @@ class Drill:
         """What a command says, printed as a terminal shows it."""
         command: list[str | Path] = [Path(sys.executable).with_name("indexq"), *arguments]
         ran = subprocess.run(
-            command, cwd=self._log.parent, env=self._environ, capture_output=True, text=True, check=False
+            command,
+            cwd=self._log.parent,
+            env=self._environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if shown else None,
+            text=True,
+            check=False,
         )
         if shown:
             words = " ".join(f"'{each}'" if " " in each else each for each in arguments)
-            print(f"$ indexq {words}\n{ran.stdout}{ran.stderr}", flush=True)
+            print(f"$ indexq {words}\n{ran.stdout}", flush=True)
         return str(ran.stdout)
 
     def send(self) -> None:

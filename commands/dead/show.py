@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -75,5 +76,12 @@ def _sent_with(message: Any) -> list[tuple[str, str]]:
 
 
 def _attempt_line(attempt: dict[str, Any]) -> str:
-    told = (attempt.get("ended"), attempt.get("outcome"), attempt.get("worker"), attempt.get("error"))
+    told = (_ended(attempt), attempt.get("outcome"), attempt.get("worker"), attempt.get("error"))
     return "  ".join(str(each) for each in told if each)
+
+
+def _ended(attempt: dict[str, Any]) -> str:
+    try:
+        return local_time(datetime.fromisoformat(str(attempt.get("ended"))))
+    except ValueError:
+        return ""  # an import may hold anything

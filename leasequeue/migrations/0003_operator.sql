@@ -14,13 +14,15 @@ ALTER TABLE queue
   ADD COLUMN redriven          integer NOT NULL DEFAULT 0,  -- how often it was sent again when it was dead
   ADD COLUMN first_enqueued_at timestamptz;                 -- before it was redriven; null: never was, see enqueued_at
 
--- What a dead job died of, as an id: the same for errors whose first lines differ in numbers, ids, paths, quoted words.
+-- What a dead job died of, as an id: the same for errors whose first lines differ in numbers, ids, paths, quoted words. Of
+-- a worker's death the text only tells how it was noticed.
 CREATE FUNCTION cause(message jsonb, reason text, error text)
 RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN lpad(to_hex(hashtextextended(
   coalesce(message ->> 'actor_name', '') || ' ' || coalesce(reason, '') || ' ' ||
-  regexp_replace(left(split_part(coalesce(error, ''), E'\n', 1), 300),
-                 '''[^'']*''|"[^"]*"|\S*[0-9/]\S*', '*', 'g'), 0)), 16, '0');
+  CASE WHEN reason = 'crashed' THEN ''
+       ELSE regexp_replace(left(split_part(coalesce(error, ''), E'\n', 1), 300),
+                           '''[^'']*''|"[^"]*"|\S*[0-9/]\S*', '*', 'g') END, 0)), 16, '0');
 
 -- dead letters by what they died of: the causes by a loose scan, each with its count and its first and last death.
 CREATE INDEX queue_dead_cause ON queue (queue_name, cause(message, reason, error), mtime) WHERE state = 'rejected';

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,6 +12,8 @@ import pytest
 from dead_jobs import bury
 from sql_access import Sql
 from waiting import wait_until
+
+from commands.output import local_time
 
 from .conftest import Begin, Indexq
 
@@ -74,7 +77,8 @@ def test_show_has_arguments_runs_and_the_traceback_and_escapes_what_a_terminal_o
     assert details["Starts"].startswith("4 (4 ended in an error, 0 ")
     assert details["Error"] == "ValueError: \\x1b[31mred"
     assert "line 3" in shown
-    assert "2026-01-01T00:00:00+00:00  error  1@host  first" in shown
+    ended = local_time(datetime.fromisoformat("2026-01-01T00:00:00+00:00"))
+    assert f"{ended}  error  1@host  first" in shown
     document = json.loads(indexq("dead", "show", job, "--json").stdout)
     assert (document["message_id"], document["message"]["args"]) == (job, [1])
 

@@ -155,8 +155,7 @@ def test_the_index_of_a_running_job_that_is_cancelled_is_not_published(
 
         assert result.exit_code == 0
         assert "cancelled while it was running (pid " in result.stdout
-        worker.wait_to_say("lease_lost")
-    wait_until(lambda: "LeaseLost" in worker.stderr, 10, "the run ends")
+    worker.wait_to_say("LeaseLost")
 
     assert sql("SELECT status FROM indexing.index_jobs") == [("failed",)]
     assert sql("SELECT count(*) FROM indexing.commits WHERE published_at IS NOT NULL") == [(0,)]

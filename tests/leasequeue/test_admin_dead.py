@@ -38,18 +38,21 @@ def test_jobs_that_died_of_the_same_are_one_cause_whatever_numbers_and_names_the
     bury(sql, 1, reason="permanent", error="ValueError: no such file '/srv/#/a'")
     bury(sql, 1, reason="permanent", error="ValueError: no such file '/home/of somebody'")
     bury(sql, 1, actor="another")
+    bury(sql, 1, reason="crashed", error="crashed 3 times: it was silent")
+    bury(sql, 1, reason="crashed", error="crashed 3 times: its session ended")
 
     causes = dead.causes(EVERYTHING)
 
     assert [(each.count, each.reason, each.actor_name) for each in causes] == [
         (5, "retries_exhausted", "work"),
+        (2, "crashed", "work"),
         (2, "permanent", "work"),
         (1, "retries_exhausted", "another"),
     ]
     assert causes[0].message_id == newest
     assert causes[0].error == "TimeoutError: no answer from host-2"
     assert causes[0].last_at - causes[0].first_at > timedelta(hours=1)
-    assert len({each.cause for each in causes}) == 3
+    assert len({each.cause for each in causes}) == 4
 
 
 @pytest.mark.parametrize(
