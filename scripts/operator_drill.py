@@ -155,6 +155,7 @@ def solve(drill: Drill) -> None:
 
 def main() -> None:
     """Run the drill in a database of its own and check how it ends."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the workers on the way
     with tempfile.TemporaryDirectory(prefix="indexq-drill-") as directory, ThrowawayPostgres() as server:
         drill = Drill(server.url, Path(directory))
         drill.indexq("migrate", shown=False)
