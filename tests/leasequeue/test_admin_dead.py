@@ -110,6 +110,12 @@ def test_a_walk_ends_although_jobs_die_while_it_goes_on(dead: DeadLetters, sql: 
     assert seen == first
 
 
+def test_a_walk_leaves_out_none_of_those_that_died_at_the_same_moment(dead: DeadLetters, sql: Sql) -> None:
+    ids = bury(sql, 5)
+    sql("UPDATE dramatiq.queue SET mtime = now()")
+    assert sorted(flat(dead.walk(EVERYTHING, page=2))) == sorted(ids)
+
+
 def test_a_dead_job_keeps_what_it_was_and_what_became_of_each_run(dead: DeadLetters, sql: Sql) -> None:
     (job,) = bury(sql, 1, error="ValueError: no\n\nTraceback\n  line 3")
 

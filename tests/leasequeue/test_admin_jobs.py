@@ -210,6 +210,15 @@ def test_what_is_removed_is_gone_for_good_and_nothing_else_is(
     assert jobs.count("here", kind) == 0
 
 
+def test_what_is_sent_while_waiting_jobs_are_removed_stays(broker: LeaseBroker, sql: Sql) -> None:
+    broker.declare_queue("here")
+    broker.enqueue_many(dramatiq.Message("here", "work", (), {}, {}) for _ in range(1_500))
+    for _ in Jobs(broker).remove("here", "waiting"):
+        broker.enqueue(dramatiq.Message("here", "work", (), {}, {}))
+
+    assert sql("SELECT count(*) FROM dramatiq.queue") == [(2,)]
+
+
 def test_waiting_jobs_are_listed_in_the_order_in_which_they_are_due(broker: LeaseBroker) -> None:
     for queue in ("a", "b"):
         broker.declare_queue(queue)
