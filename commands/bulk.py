@@ -77,7 +77,7 @@ def run_batches(
 
 
 def _stopped(why: str, changed: int, total: int, go_on: Callable[[int], str], exit_code: int) -> CommandFailed:
-    return CommandFailed(f"{why}: {changed:,} of {total:,} done\ngo on with: {go_on(changed)}", exit_code)
+    return CommandFailed(f"{why}: at least {changed:,} of {total:,} done\ngo on with: {go_on(changed)}", exit_code)
 
 
 def counted(number: int, what: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from leasequeue.admin import COUNT_LIMIT, CauseFacts, DeadFacts, DeadFilter, DeadLetters
+from leasequeue.admin.dead import CAUSES
 
 from ..arguments import arguments
 from ..connected import connected
@@ -58,6 +59,8 @@ def _show_causes(letters: DeadLetters, wanted: DeadFilter, limit: int, now: date
         print_table(headings, [_cause_line(each, now) for each in found[:limit]], whole=["Cause"])
         if len(found) > limit:
             click.echo(f"{len(found) - limit:,} rarer causes are not shown; see more with --limit", err=True)
+        if len(found) == CAUSES:
+            click.echo(f"Only {CAUSES:,} causes were looked at, and there are more; use filters", err=True)
     else:
         click.echo("Nothing is dead that matches.", err=True)
 

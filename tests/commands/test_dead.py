@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
@@ -15,7 +17,7 @@ from waiting import wait_until
 
 from commands.output import local_time
 
-from .conftest import Begin, Indexq
+from .conftest import INDEXQ, Begin, Indexq
 
 STATES = "SELECT coalesce(reason, state::text), count(*) FROM dramatiq.queue GROUP BY 1 ORDER BY 1"
 
@@ -121,6 +123,31 @@ def test_what_is_meant_must_be_clear_and_many_need_a_yes(indexq: Indexq, sql: Sq
     assert refused.exit_code == 2
     assert "1 dead job? Nobody can be asked here; say --yes" in refused.stderr
     assert sql(STATES) == [("retries_exhausted", 1)]
+
+
+@pytest.mark.parametrize(("answer", "exit_code", "state"), [("n", 1, "retries_exhausted"), ("y", 0, "queued")])
+def test_at_a_terminal_a_bulk_action_asks_first(
+    database: str, sql: Sql, tmp_path: Path, answer: str, exit_code: int, state: str
+) -> None:
+    bury(sql, 2)
+    terminal, there = os.openpty()
+    try:
+        os.write(terminal, answer.encode() + b"\n")
+        ran = subprocess.run(
+            [INDEXQ, "dead", "retry", "--all-matching"],
+            stdin=there,
+            capture_output=True,
+            cwd=tmp_path,
+            env={"SUPABASE_DB_URL": database, "PATH": os.environ["PATH"]},
+            timeout=30,
+            check=False,
+        )
+    finally:
+        os.close(terminal)
+        os.close(there)
+
+    assert (ran.returncode, sql(STATES)) == (exit_code, [(state, 2)])
+    assert b"Put back 2 dead jobs? [y/N]" in ran.stderr
 
 
 def test_retry_all_matching_puts_back_these_and_no_others(indexq: Indexq, sql: Sql) -> None:
@@ -238,6 +265,7 @@ def test_ctrl_c_stops_between_batches_and_says_how_to_go_on_without_what_died_si
 
     assert command.wait() == 130
     assert "of 40 done" in command.stderr
+    assert "Traceback" not in command.stderr
     bury(sql, 1, error="died since")
     go_on = command.stderr.partition("go on with: indexq ")[2].split()
     assert go_on[:5] == ["dead", "retry", "--all-matching", "--queue", "default"]
