@@ -31,6 +31,9 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Seconds until everything has come to an end, with some fifteen restarts of a worker.
 PATIENCE = 300.0
 
+#: Seconds for the workers to leave before they are killed.
+STOP_SECONDS = 60.0
+
 #: Quick retries and a quick rescue: an incident that takes minutes instead of an hour.
 SETTINGS = {
     "RETRY_LIMIT": "1",
@@ -80,7 +83,9 @@ class Drill:
         finally:
             over.set()
             running[-1].send_signal(signal.SIGTERM)
-            supervisor.join(60)
+            supervisor.join(STOP_SECONDS)
+            if supervisor.is_alive():
+                os.killpg(running[-1].pid, signal.SIGKILL)
 
     def indexq(self, *arguments: str, shown: bool = True) -> str:
         """What a command says, printed as a terminal shows it."""
