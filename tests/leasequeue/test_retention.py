@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -100,9 +101,10 @@ def test_a_mountain_goes_in_short_statements_for_a_part_of_each_heartbeat(
         assert retention_.work(connection) > 0
         rounds.append(time.monotonic() - started)
 
-    assert max(connection.seconds) < 0.2
-    assert max(rounds) < broker.policy.heartbeat / 3 + 0.2
-    assert len(connection.seconds) > 6, "not all at once"
+    assert statistics.median(connection.seconds) < 0.2
+    assert max(connection.seconds) < 2.0, "also where other tests take the processor"
+    assert statistics.median(rounds) < broker.policy.heartbeat / 3 + 0.2
+    assert len(connection.seconds) > 15, "not all at once"
 
 
 def test_one_purger_works_at_a_time_and_the_others_find_it_at_work(
