@@ -6,7 +6,8 @@ index_repo.send(index_job_id=..., repository_id=..., commit_sha=...)
 
 from broker import broker
 
+from .index_on_schedule import index_on_schedule
 from .index_repo import index_repo
 from .payloads import JobResult
 
-__all__ = ["JobResult", "broker", "index_repo"]
+__all__ = ["JobResult", "broker", "index_on_schedule", "index_repo"]

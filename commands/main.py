@@ -12,6 +12,16 @@ COMMANDS = {
     "index": "commands.index",
     "status": "commands.status",
     "symbols": "commands.symbols",
+    "queues": "commands.queues",
+    "jobs": "commands.jobs",
+    "workers": "commands.workers",
+    "dead": "commands.dead",
+    "cancel": "commands.cancel",
+    "pause": "commands.pause",
+    "resume": "commands.pause",
+    "purge": "commands.purge",
+    "schedule": "commands.schedule",
+    "doctor": "commands.doctor",
     "migrate": "commands.migrate",
 }
 
@@ -22,6 +32,8 @@ Examples:
   indexq index https://example.org/team/project.git --commit v1.2
   indexq status
   indexq symbols LeaseBroker
+  indexq queues
+  indexq dead list
 
 \b
 Exit codes: 0 done, 1 it failed or was not found, 2 the command line or the settings are wrong,

@@ -44,7 +44,7 @@ def status(job: UUID | None, limit: int, as_json: bool) -> None:
         with database.transaction() as cursor:
             rows = latest_jobs(cursor, limit) if job is None else [_existing(get_job(cursor, str(job)), job)]
         admin = Admin(broker)
-        wanted = [row for row in rows if job is not None or row.status not in ENDED]
+        wanted = [row for row in rows if job is not None or row.status != "completed"]
         facts = {row.message_id: admin.job(row.message_id) for row in wanted if row.message_id is not None}
         ((now,),) = broker.ask("now", {})
     documents = [_document(row, facts) for row in rows]
@@ -75,10 +75,17 @@ def _document(row: JobRow, facts: Facts) -> dict[str, Any]:
 
 
 def _line(row: JobRow, facts: Facts, now: datetime) -> list[str]:
-    state = row.status if row.status in ENDED else in_the_queue(facts.get(row.message_id or ""), now)
-    told = (row.error or "").partition("\n")[0] if row.status == "failed" else progress(row)
+    queued = facts.get(row.message_id or "")
+    is_over = row.status in ENDED and not _was_put_back(row, queued)
+    state = row.status if is_over else in_the_queue(queued, now)
+    told = (row.error or "").partition("\n")[0] if is_over and row.status == "failed" else progress(row)
     commit = short_sha(row.resolved_sha or row.commit_sha)
     return [row.id, row.repository_name, commit, state, told, short_time(now - row.created_at)]
+
+
+def _was_put_back(row: JobRow, queued: JobFacts | None) -> bool:
+    """Whether a job that failed for good waits or runs again, since an operator has put it back."""
+    return row.status == "failed" and queued is not None and queued.state in ("queued", "consumed")
 
 
 def _details(row: JobRow, facts: Facts, now: datetime) -> list[tuple[str, str]]:

@@ -14,6 +14,8 @@ from .lease import Death, HandBack, Lease
 from .loop import BACKOFF_OVERLOAD, CALL_TIMEOUT, Loop
 from .policy import MINUTE, Policy
 from .queries import Queries
+from .retention import Retention
+from .ticker import Ticker
 
 if TYPE_CHECKING:
     from .session import WorkerSession
@@ -26,7 +28,7 @@ MISSED_BEFORE_JUDGED = 1.5
 #: fails, then comes the longest pause.
 COMEBACK_TIME = CONNECT_TIMEOUT + BACKOFF_OVERLOAD
 
-#: Seconds between two looks for what is past its time, and rows removed by one statement.
+#: Seconds between two looks for what is past its time, and jobs that expire by one statement.
 HOUSEKEEPING_EVERY = 1 * MINUTE
 HOUSEKEEPING_BITE = 1_000
 
@@ -60,6 +62,9 @@ class Keeper(Loop):
         self._in_touch_since = time.monotonic()
         self._patience = self._grace
         self._housekeeping_at = time.monotonic() + HOUSEKEEPING_EVERY
+        self._ticker = Ticker(queries, policy)
+        self._retention = Retention(queries, policy)
+        self._tick_is_due = False
         self._suspects: set[tuple[str, int]] = set()
         self._deaths: SimpleQueue[Death] = SimpleQueue()
         self._alarm = Alarm()
@@ -95,6 +100,9 @@ class Keeper(Loop):
             if somebody_is_late:
                 self._rescue(connection)
             self._keep_house(connection)
+            self._retention.work(connection)
+            if self._tick_is_due and self._ticker.tick(connection):
+                self._session.look_again()
         # The end of the session ends the wait: we come back before anybody judges us.
         connection.wait(self._alarm.fileno(), self._policy.heartbeat)
         self._alarm.clear()
@@ -125,7 +133,7 @@ class Keeper(Loop):
         """Says that we live, and looks what we hold. Returns whether somebody else may be dead."""
         newest = self._session.newest_claim  # before we ask: what is claimed meanwhile is not told here
         held_before = self._session.leases()
-        ((silent_seconds, somebody_is_late, ids, claims),) = connection.execute(
+        ((silent_seconds, somebody_is_late, ids, claims, self._tick_is_due),) = connection.execute(
             self._queries["heartbeat"],
             {
                 "worker_id": self._session.worker_id,
@@ -223,13 +231,8 @@ class Keeper(Loop):
             return
         for (worker_id,) in connection.execute(self._queries["adopt_orphans"], {}, timeout=CALL_TIMEOUT):
             self._log.warning("orphans_adopted worker=%s: its jobs will be run again", worker_id)
-        queues = self._session.queue_names()
-        removed = len(
-            connection.execute(self._queries["purge_done"], {"limit": HOUSEKEEPING_BITE}, timeout=CALL_TIMEOUT)
-        )
-        if self._policy.keep_dead is not None:
-            parameters = {"queues": queues, "keep": self._policy.keep_dead, "limit": HOUSEKEEPING_BITE}
-            removed += len(connection.execute(self._queries["purge_dead"], parameters, timeout=CALL_TIMEOUT))
+        # Also of queues that no worker serves.
+        queues = [name for (name,) in connection.execute(self._queries["queue_names"], {}, timeout=CALL_TIMEOUT)]
         expired = connection.execute(
             self._queries["expire"], {"queues": queues, "limit": HOUSEKEEPING_BITE}, timeout=CALL_TIMEOUT
         )
@@ -238,7 +241,7 @@ class Keeper(Loop):
             self._deaths.put(Death(message_id, queue_name, "expired", error))
         self._tell_deaths()
         # A full bite: there is more, come back with the next heartbeat.
-        full = removed >= HOUSEKEEPING_BITE or len(expired) >= HOUSEKEEPING_BITE
+        full = len(expired) >= HOUSEKEEPING_BITE
         self._housekeeping_at = time.monotonic() + (0.0 if full else HOUSEKEEPING_EVERY)
 
     def _tell_deaths(self) -> None:

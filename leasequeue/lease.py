@@ -88,6 +88,8 @@ class Lease:
     started_at: float = 0.0
     #: The thread that runs the job, while it runs.
     thread_id: int | None = None
+    #: Whether an exception was raised in that thread from outside.
+    interrupted: bool = False
     outcome: Outcome | None = None
     #: Whether the outcome was handed over to be written; it is final from then on.
     settled: bool = False

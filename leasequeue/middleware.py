@@ -15,6 +15,7 @@ from dramatiq.results import Results
 from . import lease as leases
 from . import signals
 from .errors import LeaseLost, PermanentError
+from .interruption import run_is_over
 from .lease import Dead, HandBack, LeasedMessage, describe, readable
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ class LeaseTracking(Middleware):
     def before_process_message(self, broker: LeaseBroker, message: LeasedMessage) -> None:
         lease = message.lease
         leases.enter(lease)
-        if not broker.session_started(lease):
+        if lease.lost or not broker.session_started(lease):
             lease.outcome = HandBack()
-            raise SkipMessage("The job could not be begun; it goes back.")
+            raise SkipMessage("The job could not be begun; it goes back, or belongs to another by now.")
         if lease.expired:
             message.fail()  # type: ignore[no-untyped-call]
             lease.outcome = Dead(
@@ -79,6 +80,7 @@ class LeaseTracking(Middleware):
         result: object = None,
         exception: BaseException | None = None,
     ) -> None:
+        run_is_over(message.lease)
         leases.leave()
         if isinstance(exception, Shutdown | LeaseLost):
             # Not the job's fault, whatever other middleware made of it.
@@ -86,6 +88,7 @@ class LeaseTracking(Middleware):
             message.lease.outcome = HandBack()
 
     def after_skip_message(self, broker: LeaseBroker, message: LeasedMessage) -> None:
+        run_is_over(message.lease)
         leases.leave()
 
     def before_nack(self, broker: LeaseBroker, message: LeasedMessage) -> None:

@@ -15,12 +15,14 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from dramatiq.common import iter_queue
-from dramatiq.middleware import Shutdown, raise_thread_exception
+from dramatiq.middleware import Shutdown
 from dramatiq.worker import Worker
 
 from .claimer import Claimer
 from .connection import Connection
+from .errors import LeaseLost
 from .finisher import Finisher
+from .interruption import interrupt
 from .keeper import Keeper
 from .lease import Dead, Death, Done, HandBack, Lease, LeasedMessage, Outcome
 from .policy import Policy
@@ -211,11 +213,14 @@ class WorkerSession:
         return self._claimer.oldest_unanswered_claim
 
     def lose(self, lease: Lease) -> None:
-        """The database says that a lease is no longer ours: tell the actor, which may look or not."""
+        """The database says that a lease is no longer ours: stop its run, of which nothing will count."""
         lease.lost = True
         self._log.warning(
-            "lease_lost job_id=%s queue=%s: another worker has the job", lease.message_id, lease.queue_name
+            "lease_lost job_id=%s queue=%s: it was cancelled, or another worker has it",
+            lease.message_id,
+            lease.queue_name,
         )
+        interrupt(lease, LeaseLost)
 
     def begin_again(self) -> None:
         """This worker was judged dead. Take a new name, so that nothing of before is mistaken for what comes."""
@@ -304,8 +309,7 @@ class WorkerSession:
         """The drain time is over: stop what still runs; its jobs are handed back."""
         for lease in self._running():
             self._log.warning("job_interrupted job_id=%s queue=%s: drain time over", lease.message_id, lease.queue_name)
-            assert lease.thread_id is not None
-            raise_thread_exception(lease.thread_id, Shutdown)
+            interrupt(lease, Shutdown)
         deadline = time.monotonic() + INTERRUPT_TIMEOUT
         pause = threading.Event()
         while self._running() and time.monotonic() < deadline:

@@ -1,4 +1,7 @@
-"""Questions about a queue, for health checks, commands and tests. Nothing here changes anything."""
+"""Questions about a queue, and what an operator does to it, for health checks, commands and tests.
+
+:class:`Admin` only asks. What changes something has a class of its own, named after what it is about.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,52 @@ import time
 from typing import TYPE_CHECKING
 
 from .. import errors, migrations
-from .facts import COUNT_LIMIT, JobFacts, QueueFacts, Snapshot, WorkerFacts
+from .bulk import Batch, in_batches
+from .dead import SET_ASIDE, DeadFilter, DeadLetters
+from .facts import (
+    COUNT_LIMIT,
+    Cancelled,
+    CauseFacts,
+    DeadFacts,
+    DeadLetter,
+    JobFacts,
+    ListedJob,
+    QueueFacts,
+    QueueReport,
+    Snapshot,
+    WorkerFacts,
+)
+from .jobs import Jobs, Kind
+from .queues import Queues
+from .schedules import ScheduleFacts, Schedules
 
 if TYPE_CHECKING:
     from ..broker import LeaseBroker
 
-__all__ = ["COUNT_LIMIT", "Admin", "JobFacts", "QueueFacts", "Snapshot", "WorkerFacts"]
+__all__ = [
+    "COUNT_LIMIT",
+    "SET_ASIDE",
+    "Admin",
+    "Batch",
+    "Cancelled",
+    "CauseFacts",
+    "DeadFacts",
+    "DeadFilter",
+    "DeadLetter",
+    "DeadLetters",
+    "JobFacts",
+    "Jobs",
+    "Kind",
+    "ListedJob",
+    "QueueFacts",
+    "QueueReport",
+    "Queues",
+    "ScheduleFacts",
+    "Schedules",
+    "Snapshot",
+    "WorkerFacts",
+    "in_batches",
+]
 
 #: Seconds that a question may take when the caller does not say.
 TIMEOUT = 5.0

@@ -77,3 +77,113 @@ class Snapshot:
     schema_version_expected: int
     queues: list[QueueFacts]
     workers: list[WorkerFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class CauseFacts:
+    """Dead jobs of one queue that died of the same: same actor, same reason, same first line of the error but for names
+    and numbers in it."""
+
+    queue_name: str
+    #: The id of the cause, for filters. The same in every database.
+    cause: str
+    actor_name: str | None
+    reason: str
+    #: The first line of the newest error.
+    error: str | None
+    #: Stops at :data:`COUNT_LIMIT`.
+    count: int
+    first_at: datetime
+    last_at: datetime
+    #: The newest of them.
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadFacts:
+    """One dead job in a list."""
+
+    message_id: str
+    queue_name: str
+    actor_name: str | None
+    args: Any
+    kwargs: Any
+    reason: str
+    #: Its first line.
+    error: str | None
+    died_at: datetime
+    errors: int
+    crashes: int
+    redriven: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """All that is kept of a dead job; what an export holds."""
+
+    message_id: str
+    queue_name: str
+    #: As dramatiq made it: actor_name, args, kwargs, options. None when it was unreadable from the start.
+    message: Any
+    reason: str
+    error: str | None
+    first_enqueued_at: datetime
+    #: When it was sent, or redriven, last.
+    enqueued_at: datetime
+    died_at: datetime
+    starts: int
+    errors: int
+    crashes: int
+    #: How often it was sent again.
+    redriven: int
+    #: Earlier runs and deaths, oldest first: started, ended, worker, outcome, error.
+    attempts: list[dict[str, Any]]
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReport:
+    """One queue as its operator sees it."""
+
+    facts: QueueFacts
+    #: Since when nothing is claimed from it; None: it is not paused.
+    paused_at: datetime | None
+    #: Jobs completed a second over the last minutes; None when completed jobs are not kept long enough to know.
+    done_per_second: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedJob:
+    """One job that waits or runs."""
+
+    message_id: str
+    queue_name: str
+    #: queued or consumed (running).
+    state: str
+    actor_name: str | None
+    args: Any
+    kwargs: Any
+    #: Since when it has been in this state.
+    since: datetime
+    #: When it is, or was, due.
+    available_at: datetime
+    enqueued_at: datetime
+    errors: int
+    crashes: int
+    redriven: int
+    #: Where it runs.
+    host: str | None
+    pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A job that was cancelled."""
+
+    message_id: str
+    queue_name: str
+    #: What it was: queued or consumed (running).
+    state: str
+    #: What is recorded as its error.
+    error: str

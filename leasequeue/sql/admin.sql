@@ -34,7 +34,8 @@ UNION SELECT unnest(queues) FROM {schema}.worker WHERE dead_at IS NULL
 ORDER BY 1
 
 -- name: queue_counts
--- Counting stops at %(cap)s: the answer costs the same for ten jobs and for ten million.
+-- Counting stops at %(cap)s: the answer costs the same for ten jobs and for ten million. What an operator has put aside
+-- is dead, but nobody's concern any more.
 SELECT wanted.queue_name,
        (SELECT count(*) FROM (SELECT FROM {schema}.queue AS q WHERE q.state = 'queued' AND q.queue_name = wanted.queue_name
                                  AND q.available_at <= now() LIMIT %(cap)s) AS few),
@@ -43,7 +44,7 @@ SELECT wanted.queue_name,
        (SELECT count(*) FROM (SELECT FROM {schema}.queue AS q WHERE q.state = 'consumed' AND q.queue_name = wanted.queue_name
                               LIMIT %(cap)s) AS few),
        (SELECT count(*) FROM (SELECT FROM {schema}.queue AS q WHERE q.state = 'rejected' AND q.queue_name = wanted.queue_name
-                              LIMIT %(cap)s) AS few),
+                                 AND q.reason NOT IN ('discarded', 'cancelled') LIMIT %(cap)s) AS few),
        (SELECT extract(epoch FROM now() - q.available_at)::float8 FROM {schema}.queue AS q
          WHERE q.state = 'queued' AND q.queue_name = wanted.queue_name AND q.available_at <= now()
          ORDER BY q.available_at LIMIT 1)

@@ -14,6 +14,7 @@ SELECT FROM {schema}.queue
 -- vacuum away.
 -- I3: of the jobs that were there when a worker died, one at the most; it will run alone, so that the next death has one
 -- culprit. Such a job counts as begun only when begin_suspect says so.
+-- A paused queue is found out here and nowhere else: the next claim knows it, whatever a worker has missed.
 SET LOCAL synchronous_commit TO off;
 SET LOCAL enable_seqscan TO off;
 SET LOCAL statement_timeout TO '8s';
@@ -31,6 +32,7 @@ UPDATE {schema}.queue AS q
                     FROM {schema}.queue AS r
                    WHERE r.state = 'queued' AND r.queue_name = wanted.queue_name AND r.crashes > 0
                      AND r.available_at <= now()
+                     AND NOT EXISTS (SELECT FROM {schema}.paused AS p WHERE p.queue_name = wanted.queue_name)
                    ORDER BY r.available_at
                    LIMIT 1
                      FOR UPDATE SKIP LOCKED
@@ -44,6 +46,7 @@ UPDATE {schema}.queue AS q
             FROM {schema}.queue AS r
            WHERE r.state = 'queued' AND r.queue_name = wanted.queue_name AND r.crashes = 0
              AND r.available_at >= to_timestamp(wanted.floor) AND r.available_at <= now()
+             AND NOT EXISTS (SELECT FROM {schema}.paused AS p WHERE p.queue_name = wanted.queue_name)
            ORDER BY r.available_at
            LIMIT %(limit)s
              FOR UPDATE SKIP LOCKED

@@ -21,7 +21,7 @@ ON CONFLICT (message_id) DO UPDATE SET
   queue_name = EXCLUDED.queue_name, state = 'queued', mtime = now(), message = EXCLUDED.message,
   available_at = EXCLUDED.available_at, expires_at = EXCLUDED.expires_at, errors = EXCLUDED.errors,
   worker_id = NULL, claim_no = NULL, crashes = 0, reason = NULL, error = NULL, result = NULL, result_ttl = NULL,
-  begun = true, unknown_since = NULL, attempts = NULL
+  begun = true, unknown_since = NULL, attempts = NULL, redriven = 0, first_enqueued_at = NULL
 
 -- name: enqueue_again
 -- The connection broke after the statement was sent: it may have worked, and the job may be running or done by now.

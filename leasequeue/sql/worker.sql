@@ -10,7 +10,7 @@ ON CONFLICT (worker_id) DO NOTHING
 -- name: heartbeat
 -- I2, I4: says that this worker lives, and asks for how long it had been silent (null: it was judged dead), whether
 -- another one is late, and what the database believes this one holds, from its oldest open claim on (what lies before are
--- remains). One statement, so that an idle worker costs next to nothing.
+-- remains), and whether a periodic job is due. One statement, so that an idle worker costs next to nothing.
 WITH beat AS (
   UPDATE {schema}.worker AS w
      SET heartbeat_at = now(), queues = %(queues)s, draining = %(draining)s,
@@ -32,7 +32,8 @@ SELECT (SELECT silent_seconds FROM beat),
               ORDER BY q.message_id),
        ARRAY(SELECT q.claim_no FROM {schema}.queue AS q
               WHERE q.state = 'consumed' AND q.worker_id = %(worker_id)s AND q.claim_no >= %(oldest)s
-              ORDER BY q.message_id)
+              ORDER BY q.message_id),
+       EXISTS (SELECT FROM {schema}.schedule WHERE next_at <= now())
 
 -- name: deregister
 -- I4: leaves at the end of a drain. One that could not write the end of a job stays in the table as dead, to be rescued.

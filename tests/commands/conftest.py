@@ -18,7 +18,7 @@ from commands.main import main
 INDEXQ = Path(sys.executable).with_name("indexq")
 
 #: Modules that read the settings when they are imported.
-_READ_THE_SETTINGS = ("broker", "actors", "actors.index_repo", "actors.payloads")
+_READ_THE_SETTINGS = ("broker", "actors", "actors.index_on_schedule", "actors.index_repo", "actors.payloads")
 
 Indexq = Callable[..., Result]
 Begin = Callable[..., Command]

@@ -8,11 +8,29 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
+import click
 import pytest
+
+from commands.main import main
 
 from .conftest import Begin, Indexq
 
-COMMANDS = [("index", "."), ("status",), ("symbols", "main"), ("migrate",)]
+COMMANDS = [
+    ("index", "."),
+    ("status",),
+    ("symbols", "main"),
+    ("migrate",),
+    ("dead", "list"),
+    ("queues",),
+    ("jobs",),
+    ("workers",),
+    ("cancel", "4f6c0a52-7d0e-4f0b-9a53-0f8a5d1b2c3d"),
+    ("pause", "index-repo"),
+    ("resume", "index-repo"),
+    ("purge", "index-repo", "--dead"),
+    ("doctor",),
+    ("schedule", "list"),
+]
 SECRET = "s3cret-word"
 
 
@@ -30,7 +48,29 @@ def silent_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-@pytest.mark.parametrize("arguments", [(), *((command[0],) for command in COMMANDS)], ids=" ".join)
+def paths(command: click.Command = main, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The names that lead to each command and group."""
+    yield path
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            each = command.get_command(context, name)
+            assert each is not None
+            yield from paths(each, (*path, name))
+
+
+@pytest.mark.parametrize("arguments", list(paths()), ids=" ".join)
+def test_every_command_and_subcommand_has_help_with_examples_that_fits_a_terminal(
+    indexq: Indexq, arguments: tuple[str, ...]
+) -> None:
+    result = indexq(*arguments, "--help", SUPABASE_DB_URL="no url at all")
+
+    assert result.exit_code == 0
+    assert f"indexq {' '.join(arguments)}" in result.stdout.partition("Examples:")[2]
+    assert all(len(line) <= 120 for line in result.stdout.splitlines())
+
+
+@pytest.mark.parametrize("arguments", [(), ("index",)], ids=" ".join)
 def test_help_has_examples_and_needs_no_settings(begin: Begin, arguments: tuple[str, ...]) -> None:
     command = begin(*arguments, "--help", SUPABASE_DB_URL="no url at all")
 
@@ -49,14 +89,21 @@ def test_the_version_is_that_of_the_distribution(begin: Begin) -> None:
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_without_a_database_url_every_command_says_what_to_set_and_exits_with_2(
-    begin: Begin, arguments: tuple[str, ...]
+    indexq: Indexq, arguments: tuple[str, ...]
 ) -> None:
-    command = begin(*arguments)
+    result = indexq(*arguments, SUPABASE_DB_URL="")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("indexq: expected SUPABASE_DB_URL to be the URL of a Postgres database")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_process_without_a_database_url_says_the_same(begin: Begin) -> None:
+    command = begin("status")
 
     assert command.wait() == 2
     assert command.stdout == ""
     assert command.stderr.startswith("indexq: expected SUPABASE_DB_URL to be the URL of a Postgres database")
-    assert command.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -90,14 +137,15 @@ def test_two_wrong_settings_are_two_lines(begin: Begin) -> None:
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_a_wrong_password_is_one_line_and_exit_code_3(begin: Begin, database: str, arguments: tuple[str, ...]) -> None:
-    command = begin(*arguments, SUPABASE_DB_URL=with_password(database, SECRET))
+def test_a_wrong_password_is_one_line_and_exit_code_3(
+    indexq: Indexq, database: str, arguments: tuple[str, ...]
+) -> None:
+    result = indexq(*arguments, SUPABASE_DB_URL=with_password(database, SECRET))
 
-    assert command.wait() == 3
-    assert command.stdout == ""
-    assert "correct the password" in command.stderr
-    assert SECRET not in command.stderr
-    assert command.stderr.count("\n") == 1
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "correct the password" in result.stderr
+    assert SECRET not in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_server_that_is_not_there_is_exit_code_3(begin: Begin) -> None:
@@ -119,16 +167,17 @@ def test_a_server_that_never_answers_is_given_up_within_10_seconds(begin: Begin,
     assert SECRET not in command.stderr
 
 
-@pytest.mark.parametrize("arguments", [("index", "."), ("status",), ("symbols", "main")], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [each for each in COMMANDS if each not in (("migrate",), ("doctor",))], ids=" ".join
+)
 def test_a_database_without_our_tables_is_told_to_be_migrated(
-    begin: Begin, empty_database: str, arguments: tuple[str, ...]
+    indexq: Indexq, empty_database: str, arguments: tuple[str, ...]
 ) -> None:
-    command = begin(*arguments, SUPABASE_DB_URL=empty_database)
+    result = indexq(*arguments, SUPABASE_DB_URL=empty_database)
 
-    assert command.wait() == 1
-    assert command.stdout == ""
-    assert command.stderr.endswith("Run: indexq migrate\n")
-    assert command.stderr.count("\n") == 1
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith("Run: indexq migrate\n")
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [("indx",), ("status", "--all"), ("symbols",)], ids=" ".join)

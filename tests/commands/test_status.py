@@ -83,12 +83,26 @@ def test_a_running_job_shows_how_far_it_is(indexq: Indexq, sql: Sql, job: str) -
 
 def test_a_failed_job_shows_its_error(indexq: Indexq, sql: Sql, job: str) -> None:
     sql("UPDATE indexing.index_jobs SET status = 'failed', error = E'no such commit\\nmore', finished_at = now()")
+    sql("UPDATE dramatiq.queue SET state = 'rejected', reason = 'permanent'")
 
     line = indexq("status").stdout.splitlines()[1]
     assert "failed" in line
     assert "no such commit" in line
     assert "more" not in line
     assert "more" in indexq("status", job).stdout
+
+
+def test_a_failed_job_that_an_operator_has_put_back_is_shown_as_waiting(indexq: Indexq, sql: Sql, job: str) -> None:
+    sql("UPDATE indexing.index_jobs SET status = 'failed', error = 'no such commit', finished_at = now()")
+    sql("UPDATE dramatiq.queue SET state = 'rejected', reason = 'permanent'")
+    assert "failed" in indexq("status").stdout.splitlines()[1]
+
+    ((message_id,),) = sql("SELECT message_id::text FROM dramatiq.queue")
+    indexq("dead", "retry", message_id)
+
+    line = indexq("status").stdout.splitlines()[1]
+    assert "waiting" in line
+    assert "failed" not in line
 
 
 def test_a_completed_job_shows_what_it_found(indexq: Indexq, sql: Sql, job: str) -> None:

@@ -12,11 +12,12 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import dramatiq
 import psycopg2
-from dramatiq.middleware import Middleware
+from dramatiq.middleware import Interrupt, Middleware
 
 from leasequeue import LeaseBroker, Policy, current_lease
 
@@ -117,6 +118,17 @@ def deaf(job: str, seconds: float) -> None:
     """Take a while in one call that nothing can interrupt."""
     run = begin(job)
     ctypes.CDLL(None).usleep(int(seconds * 1e6))
+    end(run)
+
+
+@dramatiq.actor
+def stubborn(job: str, seconds: float) -> None:
+    """Take a while and go on whatever interrupts it."""
+    run = begin(job)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(Interrupt):
+            threading.Event().wait(0.02)
     end(run)
 
 

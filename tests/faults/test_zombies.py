@@ -20,7 +20,7 @@ def test_a_worker_that_was_stopped_for_two_leases_changes_nothing_when_it_goes_o
     fault_actors: ModuleType, start_workers: StartWorkers, sql: Sql
 ) -> None:
     stopped = start_workers(threads=1, heartbeat=0.3, lease=1.2)
-    fault_actors.work.send("fought over", 4.0)
+    fault_actors.stubborn.send("fought over", 4.0)
     wait_until(lambda: sql(RUNNING) == [(1,)], 10, "the job was not started")
     ((pid,),) = sql("SELECT pid FROM ledger.run")
     os.kill(pid, signal.SIGSTOP)

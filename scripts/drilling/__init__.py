@@ -1,0 +1,1 @@
+"""What the operator's drill runs in processes of its own."""

@@ -1,0 +1,163 @@
+"""The doctor: each ailment is found, named, and has an advice; a healthy database has none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+
+import dramatiq
+import psycopg2
+import pytest
+from sql_access import Sql
+from throwaway_pgbouncer import PROGRAM, Pooler
+
+from leasequeue import LeaseBroker
+from leasequeue.admin import Queues, doctor
+from leasequeue.admin.doctor import Doctor, Finding
+
+#: What the throw-away server of the tests is told to spare itself.
+_OF_THE_TESTS = ("fsync is off", "full_page_writes is off")
+
+
+def ailments(broker: LeaseBroker) -> list[Finding]:
+    findings = list(Doctor(broker).examine())
+    assert all((each.advice is None) == (each.level == "ok") for each in findings)
+    return [each for each in findings if each.level != "ok" and not each.told.startswith(_OF_THE_TESTS)]
+
+
+def test_a_healthy_database_has_nothing_and_each_question_an_answer(broker: LeaseBroker, sql: Sql) -> None:
+    findings = {each.name: each for each in Doctor(broker).examine()}
+
+    assert ailments(broker) == []
+    assert set(findings) == {
+        "connection",
+        "notifications",
+        "clock",
+        "server settings",
+        "sessions",
+        "old transactions",
+        "schema",
+        "drift",
+        "dead rows",
+        "workers",
+    }
+    assert findings["connection"].told == "direct"
+    assert sql("SELECT count(*) FROM pg_namespace WHERE starts_with(nspname, 'leasequeue_doctor')") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "told"),
+    [
+        ("DROP INDEX dramatiq.queue_dead", "warning", "index queue_dead is missing"),
+        ("CREATE INDEX own ON dramatiq.queue (mtime)", "warning", "index own is not of this release"),
+        ("ALTER TABLE dramatiq.queue DROP COLUMN redriven", "failure", "column queue.redriven is missing"),
+        (
+            "ALTER TABLE dramatiq.queue ALTER errors TYPE bigint",
+            "failure",
+            "column queue.errors is (bigint NOT NULL DEFAULT 0), expected (integer NOT NULL DEFAULT 0)",
+        ),
+        (
+            "ALTER TABLE dramatiq.queue DROP CONSTRAINT queue_dead_has_a_reason",
+            "failure",
+            "constraint queue.queue_dead_has_a_reason is missing",
+        ),
+        (
+            "ALTER TABLE dramatiq.done RESET (autovacuum_vacuum_cost_delay)",
+            "warning",
+            "table settings done is (autovacuum_vacuum_scale_factor=0.05), expected "
+            "(autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.05)",
+        ),
+    ],
+)
+def test_a_schema_that_somebody_changed_is_told_by_what_differs(
+    broker: LeaseBroker, sql: Sql, change: str, level: str, told: str
+) -> None:
+    sql(change)
+    (found,) = ailments(broker)
+    assert (found.name, found.level, found.told) == ("drift", level, told)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("INSERT INTO dramatiq.migration VALUES (999, 'new')", "got: 999"),
+        ("DELETE FROM dramatiq.migration WHERE version > 1", "got: 1"),
+        ("DROP SCHEMA dramatiq CASCADE", "got: 0"),
+    ],
+)
+def test_a_schema_of_another_version_fails(broker: LeaseBroker, sql: Sql, change: str, told: str) -> None:
+    sql(change)
+    found = ailments(broker)[0]
+    assert (found.name, found.level) == ("schema", "failure")
+    assert found.told.endswith(told)
+
+
+def test_who_holds_back_vacuum_is_named(broker: LeaseBroker, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "TRANSACTION_LIMIT", 0.0)
+    with closing(psycopg2.connect(database, application_name="nightly report")) as connection:
+        connection.set_session(isolation_level="REPEATABLE READ")
+        connection.cursor().execute("SELECT 1")
+        pid = connection.info.backend_pid
+        (found,) = ailments(broker)
+
+    assert (found.name, found.level) == ("old transactions", "warning")
+    assert f"session pid {pid}, application nightly report" in found.told
+    assert "idle in transaction" in found.told
+
+
+def test_dead_rows_beyond_what_vacuum_should_leave_are_told(
+    broker: LeaseBroker, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "DEAD_ROWS_LIMIT", 10)
+    sql("ALTER TABLE dramatiq.queue SET (autovacuum_enabled = off)")
+    sql("INSERT INTO dramatiq.queue (message_id, state) SELECT gen_random_uuid(), 'queued' FROM generate_series(1, 50)")
+    sql("DELETE FROM dramatiq.queue")
+    sql("SELECT pg_stat_force_next_flush()")
+
+    found = {each.name: each for each in ailments(broker)}
+
+    assert found["dead rows"].told.startswith("queue: 0 rows, 50 dead ones, ")
+    assert "autovacuum_enabled=off" in found["drift"].told
+
+
+def test_jobs_that_nobody_takes_fail_and_a_paused_queue_is_told(broker: LeaseBroker) -> None:
+    broker.declare_queue("lonely")
+    broker.enqueue(dramatiq.Message("lonely", "work", (), {}, {}))
+    (found,) = ailments(broker)
+    assert (found.level, found.told) == ("failure", "1 jobs of queue lonely are ready and no worker takes any")
+
+    Queues(broker).pause("lonely")
+    (found,) = ailments(broker)
+    assert (found.level, found.told.partition(" is paused since ")[0]) == ("warning", "queue lonely")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "level", "told"),
+    [
+        ("default_transaction_read_only", "on", "failure", "the database accepts no writes"),
+        ("statement_timeout", "5s", "warning", "statement_timeout is 5 s"),
+        ("synchronous_commit", "off", "warning", "synchronous_commit is off"),
+    ],
+)
+def test_settings_of_the_server_that_stand_in_the_way_are_told(
+    broker: LeaseBroker, sql: Sql, setting: str, value: str, level: str, told: str
+) -> None:
+    ((name,),) = sql("SELECT current_database()")
+    sql(f"ALTER DATABASE \"{name}\" SET {setting} TO '{value}'")
+    found = next(each for each in ailments(broker) if each.name == "server settings")
+    assert found.level == level
+    assert found.told.startswith(told)
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="needs pgbouncer")
+def test_a_transaction_pooler_is_recognized_and_what_it_swallows(
+    make_broker: Callable[..., LeaseBroker], database: str
+) -> None:
+    with Pooler(database) as pooler:
+        broker = make_broker(url=pooler.url_of(database))
+        found = {each.name: each for each in ailments(broker)}
+        broker.close()
+
+    assert found["connection"].told.startswith("through a transaction pooler: jobs are found by polling")
+    assert found["notifications"].told.startswith("LISTEN delivers nothing")
+    assert set(found) == {"connection", "notifications"}, "all other questions are answered through it, too"
