@@ -60,6 +60,8 @@ class Connection:
         self._poll = select.poll()
         self._fd = -1
         self._event = 0
+        #: Monotonic seconds of the last answer to anything.
+        self.answered_at = 0.0
         try:
             self._drive(time.monotonic() + connect_timeout)
         except psycopg2.Error as error:
@@ -166,6 +168,7 @@ class Connection:
             if left <= 0 or not poll.poll(left * 1000):
                 self.close()
                 raise errors.DatabaseUnavailable("the database did not answer in time")
+        self.answered_at = time.monotonic()
 
 
 def translate(error: psycopg2.Error) -> Exception:

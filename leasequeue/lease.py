@@ -86,6 +86,8 @@ class Lease:
     claimed_at: float = field(default_factory=time.monotonic)
     #: Monotonic seconds; 0.0 until the run starts.
     started_at: float = 0.0
+    #: Seconds that the run may take; 0.0 until it starts.
+    limit: float = 0.0
     #: The thread that runs the job, while it runs.
     thread_id: int | None = None
     outcome: Outcome | None = None

@@ -45,7 +45,9 @@ class Loop(threading.Thread, ABC):
         self._stopping = threading.Event()
         self._failures = 0
         self._complained_at = float("-inf")
-        #: Monotonic seconds of the last round that ended well.
+        #: Monotonic seconds of the end of the last round, well or with an error that was survived.
+        self.last_tick = time.monotonic()
+        #: Monotonic seconds of the end of the last round that ended well.
         self.last_good = time.monotonic()
 
     @abstractmethod
@@ -65,6 +67,17 @@ class Loop(threading.Thread, ABC):
         """Ask the loop to end; join() it to see it ended. Idempotent, from any thread."""
         self._stopping.set()
         self.wake()
+
+    @property
+    def last_sign(self) -> float:
+        """Monotonic seconds of the last sign of life: the end of a round, or an answer of the database within one."""
+        connection = self._connection
+        return max(self.last_tick, connection.answered_at if connection is not None else 0.0)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the loop was asked to end."""
+        return self._stopping.is_set()
 
     def connection(self) -> Connection:
         """This loop's session, made anew when the last one broke."""
@@ -95,11 +108,11 @@ class Loop(threading.Thread, ABC):
             if self._failures:
                 self._log.info("recovered after %d failures", self._failures)
             self._failures = 0
-            self.last_good = time.monotonic()
+            self.last_tick = self.last_good = time.monotonic()
 
     def _survive(self, error: Exception) -> None:
         self._failures += 1
-        now = time.monotonic()
+        now = self.last_tick = time.monotonic()
         if now - self._complained_at >= COMPLAIN_EVERY:
             self._complained_at = now
             expected = isinstance(error, errors.DatabaseUnavailable | errors.QueueError)

@@ -23,6 +23,7 @@ from .connection import Connection
 from .finisher import Finisher
 from .keeper import Keeper
 from .lease import Dead, Death, Done, HandBack, Lease, LeasedMessage, Outcome
+from .loop import Loop
 from .policy import Policy
 from .queries import Queries
 from .slots import Slots
@@ -88,6 +89,18 @@ class WorkerSession:
         self._keeper.register()
         for loop in (self._finisher, self._keeper, self._claimer):
             loop.start()
+
+    # What the watchdog asks.
+
+    @property
+    def loops(self) -> tuple[Loop, ...]:
+        """The background loops, the one that claims first."""
+        return (self._claimer, self._finisher, self._keeper)
+
+    @property
+    def worker(self) -> Worker | None:
+        """dramatiq's worker that this session serves; None when somebody consumes without one."""
+        return self._worker
 
     # What dramatiq's threads ask.
 
@@ -274,15 +287,15 @@ class WorkerSession:
 
     def _interrupt(self) -> None:
         """The drain time is over: stop what still runs; its jobs are handed back."""
-        for lease in self._running():
+        for lease in self.running():
             self._log.warning("job_interrupted job_id=%s queue=%s: drain time over", lease.message_id, lease.queue_name)
             assert lease.thread_id is not None
             raise_thread_exception(lease.thread_id, Shutdown)
         deadline = time.monotonic() + INTERRUPT_TIMEOUT
         pause = threading.Event()
-        while self._running() and time.monotonic() < deadline:
+        while self.running() and time.monotonic() < deadline:
             pause.wait(0.05)
-        stuck = self._running()
+        stuck = self.running()
         for lease in stuck:
             # Its thread is in a call that no exception reaches. Whatever it does later is fenced.
             self._log.error("job_abandoned job_id=%s queue=%s: its thread stays", lease.message_id, lease.queue_name)
@@ -290,7 +303,8 @@ class WorkerSession:
         if stuck and multiprocessing.parent_process() is not None:
             self._leave_without_them()
 
-    def _running(self) -> list[Lease]:
+    def running(self) -> list[Lease]:
+        """The jobs that a thread is busy with, and whose end is not known yet."""
         return [lease for lease in self.leases() if lease.thread_id is not None and lease.outcome is None]
 
     def _leave_without_them(self) -> None:
