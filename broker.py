@@ -44,13 +44,19 @@ def policy_of(settings: Settings) -> Policy:
         drain=settings.drain_seconds,
         poll_interval=settings.poll_interval,
         enqueue_timeout=settings.enqueue_timeout,
+        stuck_after=settings.loop_stuck_seconds,
     )
+
+
+def runtime_directory(settings: Settings) -> Path:
+    """What the processes of this user that work for this queue share on this machine: slots, and how each one is."""
+    queue = hashlib.sha256(f"{settings.supabase_db_url} {settings.queue_schema}".encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"indexq-{os.getuid()}" / queue
 
 
 def slots_of(settings: Settings) -> MachineSlots:
     """WORKER_TEAM_SIZE jobs at once on this machine, for all processes of this user that work for this queue."""
-    queue = hashlib.sha256(f"{settings.supabase_db_url} {settings.queue_schema}".encode()).hexdigest()[:16]
-    return MachineSlots(Path(tempfile.gettempdir()) / f"indexq-{os.getuid()}" / queue, settings.worker_team_size)
+    return MachineSlots(runtime_directory(settings), settings.worker_team_size)
 
 
 class Announcements(Middleware):
@@ -70,6 +76,7 @@ def make_broker(settings: Settings) -> LeaseBroker:
         schema=settings.queue_schema,
         policy=policy_of(settings),
         slots=slots_of(settings),
+        pulse_directory=runtime_directory(settings) / "processes",
     )
     made.add_middleware(Announcements())  # type: ignore[no-untyped-call]
     return made

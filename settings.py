@@ -144,6 +144,8 @@ class Settings:
     poll_interval: float = _seconds(2.0, "a number of seconds, more than 0")
     #: What send() may take before it fails.
     enqueue_timeout: float = _seconds(5.0, "a number of seconds, more than 0")
+    #: A background loop without a sign of life for so long costs its process: it ends, for its supervisor to replace.
+    loop_stuck_seconds: float = _seconds(60.0, "a number of seconds, more than 0")
 
     #: A larger file is listed as skipped.
     index_max_file_bytes: int = _whole(1024 * 1024, "a whole number of bytes, 1 or more", least=1)
@@ -248,6 +250,12 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(
             f"expected POLL_INTERVAL to be less than LEASE_SECONDS ({settings.lease_seconds:g}), "
             f"got: {settings.poll_interval:g}; lower POLL_INTERVAL"
+        )
+    resting = max(settings.heartbeat_seconds, settings.poll_interval)
+    if settings.loop_stuck_seconds <= resting:
+        problems.append(
+            f"expected LOOP_STUCK_SECONDS to be more than HEARTBEAT_SECONDS and POLL_INTERVAL ({resting:g}), for which "
+            f"a loop rests, got: {settings.loop_stuck_seconds:g}; raise LOOP_STUCK_SECONDS"
         )
     needed = _longest_life(settings)
     if settings.expire_in_hours * 3600 <= needed:

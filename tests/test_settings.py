@@ -218,6 +218,7 @@ class TestValues:
             ({"LEASE_SECONDS": "6"}, "expected LEASE_SECONDS to be more than twice HEARTBEAT_SECONDS (3)"),
             ({"RETRY_MAX_DELAY": "59"}, "expected RETRY_MAX_DELAY to be at least RETRY_DELAY (60)"),
             ({"POLL_INTERVAL": "20"}, "expected POLL_INTERVAL to be less than LEASE_SECONDS (20)"),
+            ({"LOOP_STUCK_SECONDS": "3"}, "expected LOOP_STUCK_SECONDS to be more than HEARTBEAT_SECONDS and POLL"),
             ({"EXPIRE_IN_HOURS": "4.1"}, "expected EXPIRE_IN_HOURS to be more than 4.1"),
         ],
     )
