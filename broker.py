@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import dramatiq
@@ -69,6 +70,21 @@ class Announcements(Middleware):
         log.info("Job queue stopped")
 
 
+class HealthBesideWorkers(Middleware):
+    """Has ``dramatiq actors`` serve the health application in a fork of its master, when HEALTH_PORT is set."""
+
+    def __init__(self, port: int | None) -> None:
+        self._port = port
+
+    @property
+    def forks(self) -> list[Callable[[], int]]:
+        if self._port is None:
+            return []
+        import health_app  # here: it imports this module
+
+        return [health_app.serve_beside_workers]
+
+
 def make_broker(settings: Settings) -> LeaseBroker:
     """A broker for these settings. Opens no connection."""
     made = LeaseBroker(
@@ -78,7 +94,8 @@ def make_broker(settings: Settings) -> LeaseBroker:
         slots=slots_of(settings),
         pulse_directory=runtime_directory(settings) / "processes",
     )
-    made.add_middleware(Announcements())  # type: ignore[no-untyped-call]
+    for middleware in (Announcements(), HealthBesideWorkers(settings.health_port)):
+        made.add_middleware(middleware)  # type: ignore[no-untyped-call]
     return made
 
 

@@ -1,71 +1,43 @@
-"""The health sidecar: ``uvicorn health_app:app``. Answers from the database's facts, within a deadline.
+"""The health application of this product's queue. Three ways to run it:
 
-``GET /health`` is 200 when the database answers and its queue schema is the one this code needs, 503 with the reason
-otherwise. The figures are for people and dashboards; only the two conditions decide.
+- a sidecar of its own: ``uvicorn health_app:app``;
+- beside the workers: set ``HEALTH_PORT``, and ``dramatiq actors`` runs it in a fork of its master;
+- in an ASGI application of yours: ``api.mount("/queue", health_app.make_app(Scope.QUEUE))``.
 """
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import asdict
-from typing import Any
+import os
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
-from broker import broker
-from leasequeue import DatabaseUnavailable, QueueError
-from leasequeue.admin import Admin, Snapshot
-
-#: Seconds for all questions to the database together.
-DEADLINE = 1.5
-
-#: Seconds after which the answer leaves without them: more probes than threads, or a name server that hangs.
-ANSWER_WITHIN = 1.8
-
-HEADERS = {"Cache-Control": "no-store"}
+import health
+from broker import broker, settings
+from health import Checks, Scope
+from health.beside import serve_until_workers_end
 
 
-async def health(request: Request) -> JSONResponse:
-    """The state of the queue; 200 or 503."""
-    try:
-        async with asyncio.timeout(ANSWER_WITHIN):
-            snapshot = await asyncio.to_thread(Admin(broker).snapshot, DEADLINE)
-    except TimeoutError:
-        return _unavailable("The database did not answer in time.")
-    except (DatabaseUnavailable, QueueError) as error:
-        return _unavailable(str(error))
-    return JSONResponse(describe(snapshot), 200, HEADERS)
+def make_app(scope: Scope | None = None, parent_pid: int | None = None) -> Starlette:
+    """The application.
+
+    Parameters:
+      scope: whose workers decide whether the queue is ready; None: as ``HEALTH_SCOPE`` says.
+      parent_pid: see :class:`health.Checks`.
+    """
+    return health.make_app(_checks(scope or Scope(settings.health_scope), parent_pid))
 
 
-def _unavailable(reason: str) -> JSONResponse:
-    return JSONResponse({"status": "unavailable", "reason": reason}, 503, HEADERS)
+def serve_beside_workers() -> int:
+    """Serve in a fork of dramatiq's master, about its workers, until the last of them has ended. The exit code."""
+    assert settings.health_port is not None
+    checks = _checks(Scope.MACHINE, parent_pid=os.getppid())
+    return serve_until_workers_end(
+        health.make_app(checks), checks, host=settings.health_host, port=settings.health_port
+    )
 
 
-def describe(snapshot: Snapshot) -> dict[str, Any]:
-    """The JSON shape of a healthy answer. Times are seconds, counts stop at ``leasequeue.admin.COUNT_LIMIT``."""
-    return {
-        "status": "ok",
-        "database": {"reachable": True, "round_trip_seconds": round(snapshot.round_trip_seconds, 6)},
-        "schema": {"version": snapshot.schema_version, "expected": snapshot.schema_version_expected},
-        "queues": {
-            queue.name: {key: value for key, value in asdict(queue).items() if key != "name"}
-            for queue in snapshot.queues
-        },
-        "workers": [
-            {
-                "host": worker.host,
-                "pid": worker.pid,
-                "threads": worker.threads,
-                "holds": worker.holds,
-                "draining": worker.draining,
-                "silent_seconds": round(worker.silent_seconds, 3),
-            }
-            for worker in snapshot.workers
-        ],
-    }
+def _checks(scope: Scope, parent_pid: int | None) -> Checks:
+    return Checks(broker, scope=scope, stalled_after=settings.health_stalled_seconds, parent_pid=parent_pid)
 
 
-app = Starlette(routes=[Route("/health", health)])
+app = make_app()

@@ -157,7 +157,12 @@ class Settings:
     git_timeout: float = _seconds(600.0, "a number of seconds, more than 0")
 
     health_host: str = _text("127.0.0.1", "an address to listen on", lambda host: " " not in host)
-    health_port: int = _whole(8000, "a port, from 1 to 65535", least=1, most=65535)
+    #: Where the workers serve the health application themselves; None: they do not.
+    health_port: int | None = _whole(None, "a port, from 1 to 65535", least=1, most=65535)
+    #: Whose workers /ready and /health of a sidecar ask for: those of its machine, or any of the queue.
+    health_scope: str = _choice("machine", ("machine", "queue"), str.lower)
+    #: Ready jobs that wait longer while nothing moves anywhere mean that the queue is stalled.
+    health_stalled_seconds: float = _seconds(60.0, "a number of seconds, more than 0")
 
     #: Of our own log lines and dramatiq's.
     log_level: str = _choice("INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), str.upper)

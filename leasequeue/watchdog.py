@@ -52,6 +52,7 @@ class Watchdog(threading.Thread):
         self._pulse = pulse
         self._log = logging.getLogger("leasequeue.watch")
         self._started_at = time.monotonic()
+        self._parent_pid = os.getppid()  # by which our siblings know us, also when it has died
         self._stopping = threading.Event()
         self._wedged: str | None = None
         self._reported: set[tuple[str, int]] = set()
@@ -144,7 +145,7 @@ class Watchdog(threading.Thread):
             {
                 "worker_id": self._session.worker_id,
                 "pid": self._session.pid,
-                "parent_pid": os.getppid(),
+                "parent_pid": self._parent_pid,
                 "started": self._started_at,
                 "beat": time.monotonic(),
                 "draining": self._session.closing,

@@ -61,7 +61,7 @@ def test_every_setting_can_be_set_and_an_empty_value_counts_as_not_set() -> None
     assert settings.poll_interval == 0.25
     assert settings.log_level == "DEBUG"
     assert settings.index_parallelism == 4
-    assert settings.health_port == 8000
+    assert settings.health_port is None
 
 
 def test_the_sample_documents_every_variable_with_its_default() -> None:
