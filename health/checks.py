@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from leasequeue import DatabaseUnavailable, LeaseBroker, QueueError, SchemaMissing
-from leasequeue.admin.health import HealthFacts, HealthQuestion
+from leasequeue.admin.health import CLAIMS_WITHIN, HealthFacts, HealthQuestion
 from leasequeue.vitals import Pulse, read_pulses
 
 from .shared import Shared
@@ -22,9 +22,6 @@ ANSWER_WITHIN = 1.8
 #: Seconds for which an answer of the database, and a look at the processes of this machine, are good for everybody.
 KEEP_FACTS = 1.0
 KEEP_PULSES = 0.2
-
-#: Seconds beyond the poll interval without a good round after which a claim loop is not claiming: two calls that hung.
-CLAIMS_WITHIN = 20.0
 
 
 class Scope(Enum):

@@ -90,6 +90,7 @@ def _workers(facts: HealthFacts) -> list[dict[str, Any]]:
             "host": worker.host,
             "pid": worker.pid,
             "threads": worker.threads,
+            "live_threads": worker.live_threads,
             "holds": worker.holds,
             "draining": worker.draining,
             "silent_seconds": _seconds(worker.silent_seconds),

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: Counting stops here: once a second, for a probe.
 HEALTH_COUNT_LIMIT = 10_000
 
+#: Seconds beyond the poll interval without a good round after which a claim loop is not claiming: two calls that hung.
+CLAIMS_WITHIN = 20.0
+
 #: Of the time that a question may take, what its statement gets before the server gives it up.
 SERVER_SHARE = 0.9
 
@@ -29,6 +32,8 @@ class WorkerHealth:
     host: str
     pid: int
     threads: int
+    #: Of its threads, those that are alive; None: it has not said yet.
+    live_threads: int | None
     queues: list[str]
     draining: bool
     started_seconds: float
@@ -36,7 +41,7 @@ class WorkerHealth:
     silent_seconds: float
     #: Jobs that it holds.
     holds: int
-    #: Whether one of them may still be within its time limit.
+    #: Whether one of them may still be within its time limit, and its claim loop is well.
     busy: bool
 
 
@@ -117,6 +122,7 @@ class HealthQuestion:
             "cap": HEALTH_COUNT_LIMIT,
             "lease": policy.lease,
             "time_limit": policy.time_limit,
+            "claims_within": policy.poll_interval + CLAIMS_WITHIN,
             "statement_timeout": int(left * SERVER_SHARE * 1000) or 1,
         }
         statement = self._broker.queries["health"]

@@ -15,7 +15,9 @@ WITH RECURSIVE waiting (queue_name) AS (
   SELECT (SELECT q.queue_name FROM {schema}.queue AS q WHERE q.state = 'rejected' AND q.queue_name > dead.queue_name
            ORDER BY q.queue_name LIMIT 1) FROM dead WHERE dead.queue_name IS NOT NULL
 ), living AS (
-  SELECT worker_id, host, pid, threads, queues, draining, started_at, heartbeat_at FROM {schema}.worker
+  SELECT worker_id, host, pid, threads, live_threads, queues, draining, started_at, heartbeat_at, claimed_at, finished_at,
+         coalesce((loops ->> 'claim')::float8, 0) AS claim_good_seconds
+    FROM {schema}.worker
    WHERE dead_at IS NULL AND heartbeat_at > now() - %(lease)s * interval '1 second'
 ), running AS (
   SELECT q.queue_name, q.worker_id, q.mtime AS claimed_at FROM {schema}.queue AS q WHERE q.state = 'consumed'
@@ -42,15 +44,14 @@ SELECT current_setting('transaction_read_only') = 'off',
        (SELECT coalesce(max(version), 0) FROM {schema}.migration),
        (SELECT coalesce(jsonb_agg(counted ORDER BY name), '[]') FROM counted),
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
-                 'worker_id', w.worker_id, 'host', w.host, 'pid', w.pid, 'threads', w.threads, 'queues', w.queues,
-                 'draining', w.draining,
+                 'worker_id', w.worker_id, 'host', w.host, 'pid', w.pid, 'threads', w.threads, 'live_threads', w.live_threads,
+                 'queues', w.queues, 'draining', w.draining,
                  'started_seconds', extract(epoch FROM now() - w.started_at),
                  'silent_seconds', extract(epoch FROM now() - w.heartbeat_at),
                  'holds', (SELECT count(*) FROM running WHERE running.worker_id = w.worker_id),
-                 'busy', EXISTS (SELECT FROM running WHERE running.worker_id = w.worker_id
+                 'busy', w.claim_good_seconds < %(claims_within)s AND EXISTS (SELECT FROM running WHERE running.worker_id = w.worker_id
                                     AND running.claimed_at > now() - %(time_limit)s * interval '1 second')
                ) ORDER BY w.started_at), '[]') FROM living AS w),
        (SELECT extract(epoch FROM now() - greatest(
                  (SELECT max(claimed_at) FROM running),
-                 (SELECT max(finished_at) FROM (SELECT finished_at FROM {schema}.done ORDER BY keep_until DESC LIMIT 100) AS last),
-                 (SELECT max(started_at) FROM living)))::float8)
+                 (SELECT max(greatest(claimed_at, finished_at, started_at)) FROM living)))::float8)

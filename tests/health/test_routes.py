@@ -194,3 +194,34 @@ def _sidecar_with_hanging_connect(house: House) -> Probe:
     program = house.run(["-c", HANGING_NAME_SERVER, str(port)], url)
     program.wait_to_say("Uvicorn running")
     return house.probe(url, port)
+
+
+STALE = """
+INSERT INTO dramatiq.worker (worker_id, host, pid, threads, queues, started_at, claimed_at, finished_at, loops) VALUES
+  ('11111111-1111-4111-8111-111111111111', 'machine-7', 4711, 2, '{index-repo}', now() - interval '1 hour',
+   now() - %(claimed)s * interval '1 s', now() - %(finished)s * interval '1 s', jsonb_build_object('claim', %(claim)s));
+INSERT INTO dramatiq.queue (message_id, queue_name, state, message, available_at)
+SELECT gen_random_uuid(), 'index-repo', 'queued', '{}', now() - interval '90 s';
+INSERT INTO dramatiq.queue (message_id, queue_name, state, message, worker_id, claim_no, mtime)
+SELECT gen_random_uuid(), 'index-repo', 'consumed', '{}', worker_id, 1, now() - %(running)s * interval '1 s'
+  FROM dramatiq.worker WHERE %(running)s::integer IS NOT NULL
+"""
+
+
+@pytest.mark.parametrize(
+    ("claimed", "finished", "claim", "running", "reasons"),
+    [
+        (90, 90, 1, None, ["stalled"]),
+        (90, 10, 1, None, []),  # somebody finished something
+        (10, 90, 1, None, []),  # somebody claimed something
+        (600, 900, 1, 600, []),  # busy with a long job
+        (600, 900, 40, 600, ["stalled"]),  # busy, and its claim loop is not well
+        (7200, 7200, 1, 7200, ["stalled"]),  # a job that is past its time limit is no excuse
+    ],
+)
+def test_the_queue_is_stalled_when_jobs_wait_and_nothing_moves(
+    claimed: int, finished: int, claim: int, running: int | None, reasons: list[str], client: Client, sql: Sql
+) -> None:
+    numbers = {"claimed": claimed, "finished": finished, "claim": claim, "running": running}
+    sql(STALE % {name: "NULL" if value is None else str(value) for name, value in numbers.items()})
+    assert codes(client.get("/queue/health").json()["reasons"]) == reasons
