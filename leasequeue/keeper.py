@@ -144,7 +144,7 @@ class Keeper(Loop):
                 self._session.lose(lease)
         if silent_seconds is None:
             self._log.error(
-                "this worker was presumed dead and its jobs were given to others; it goes on under a new name"
+                "worker_renamed: it was presumed dead and its jobs were given to others; it goes on under a new name"
             )
             self._session.begin_again()
             self._announce(connection)

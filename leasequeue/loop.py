@@ -106,7 +106,7 @@ class Loop(threading.Thread, ABC):
             self._survive(error)
         else:
             if self._failures:
-                self._log.info("recovered after %d failures", self._failures)
+                self._log.info("loop_recovered loop=%s failures=%d", self.role, self._failures)
             self._failures = 0
             self.last_tick = self.last_good = time.monotonic()
 
@@ -116,7 +116,7 @@ class Loop(threading.Thread, ABC):
         if now - self._complained_at >= COMPLAIN_EVERY:
             self._complained_at = now
             expected = isinstance(error, errors.DatabaseUnavailable | errors.QueueError)
-            self._log.warning("%s failed, trying on: %s", self.role, error, exc_info=not expected)
+            self._log.warning("loop_failed loop=%s: %s; it tries on", self.role, error, exc_info=not expected)
         slow = isinstance(error, errors.DatabaseUnavailable) and error.trouble in (
             Trouble.DISK_FULL,
             Trouble.OVERLOAD,

@@ -40,7 +40,7 @@ def drain_on_termination(stop_claiming: Callable[[], None]) -> None:
         def handle(signum: int, frame: FrameType | None, previous: Callable[..., object] = previous) -> None:
             nonlocal heard
             if heard:
-                log.info("already draining; signal %d changes nothing", signum)
+                log.info("signal_ignored signal=%d: already draining", signum)
                 return
             heard = True
             stop_claiming()
