@@ -18,8 +18,10 @@ import dramatiq
 from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
-from leasequeue import LeaseBroker, MachineSlots, Policy
+import logs
+from leasequeue import LeaseBroker, LeaseTracking, MachineSlots, Policy
 from leasequeue.admin import Admin
+from logs import LoggedJobs, StructuredLogs
 from settings import Settings, load_settings
 
 log = logging.getLogger("indexq")
@@ -94,14 +96,24 @@ def make_broker(settings: Settings) -> LeaseBroker:
         slots=slots_of(settings),
         pulse_directory=runtime_directory(settings) / "processes",
     )
-    for middleware in (Announcements(), HealthBesideWorkers(settings.health_port)):
+    made.add_middleware(LoggedJobs(("index_job_id", "repository_id")), after=LeaseTracking)  # type: ignore[no-untyped-call]
+    for middleware in (
+        StructuredLogs(lambda: configure_logs(settings)),
+        Announcements(),
+        HealthBesideWorkers(settings.health_port),
+    ):
         made.add_middleware(middleware)  # type: ignore[no-untyped-call]
     return made
 
 
+def configure_logs(settings: Settings) -> None:
+    """Let the lines of this process leave in the product's form. For processes that are ours alone, not for an API."""
+    secrets = logs.secrets_of(settings.supabase_db_url)
+    logs.configure(settings.log_format, level=settings.log_level, secrets=secrets)
+
+
 settings = load_settings()
-for name in ("indexq", "indexing", "leasequeue", "dramatiq"):
-    logging.getLogger(name).setLevel(settings.log_level)
+logs.set_level(settings.log_level)
 broker = make_broker(settings)
 dramatiq.set_broker(broker)
 

@@ -164,6 +164,8 @@ class Settings:
     #: Ready jobs that wait longer while nothing moves anywhere mean that the queue is stalled.
     health_stalled_seconds: float = _seconds(60.0, "a number of seconds, more than 0")
 
+    #: How lines look: JSON, or text for people; auto: text on a terminal.
+    log_format: str = _choice("auto", ("auto", "json", "text"), str.lower)
     #: Of our own log lines and dramatiq's.
     log_level: str = _choice("INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), str.upper)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -43,3 +44,10 @@ def burn(seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         sum(range(1000))
+
+
+@dramatiq.actor(broker=broker, queue_name=settings.queue_name)
+def talk(repository_id: str, url: str) -> None:
+    """Say what nobody should say, and fail with it."""
+    logging.getLogger("talkative").warning("cloning https://x-access-token:s3cr3t@git.example/a/b of %s", url)
+    raise RuntimeError(f"fatal: could not read from https://u:s3cr3t@git.example/a/b, nor from {url}")
