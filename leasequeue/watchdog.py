@@ -62,7 +62,7 @@ class Watchdog(threading.Thread):
         self._stopping.set()
         self.join(LOOK_EVERY)
         if self._pulse is not None:
-            self._pulse.close()
+            self._pulse.remove()
 
     def run(self) -> None:
         self._beat()

@@ -85,7 +85,7 @@ def test_a_process_is_seen_by_others_until_it_closes_its_file(tmp_path: Path) ->
     file.write(facts(running=1))
     (seen,) = read_pulses(tmp_path)
     assert (seen.pid, seen.running, seen.state(60)) == (os.getpid(), 1, "working")
-    file.close()
+    file.remove()
     assert read_pulses(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
@@ -115,8 +115,8 @@ def test_only_the_children_of_one_master_when_it_is_named(tmp_path: Path) -> Non
     ours.write(facts(parent_pid=100))
     theirs.write(facts(parent_pid=200))
     assert [each.parent_pid for each in read_pulses(tmp_path, parent_pid=200)] == [200]
-    ours.close()
-    theirs.close()
+    ours.remove()
+    theirs.remove()
 
 
 def test_a_directory_that_is_not_there_has_no_processes(tmp_path: Path) -> None:
