@@ -56,5 +56,5 @@ def _outlive_nobody(master: int) -> None:
     pause = threading.Event()
     while os.getppid() == master:
         pause.wait(PARENT_LOOK_SECONDS)
-    log.warning("the dramatiq master (pid %d) is gone: this worker drains and leaves", master)
+    log.warning("master_gone pid=%d: this worker drains and leaves", master)
     os.kill(os.getpid(), signal.SIGTERM)
