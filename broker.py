@@ -94,7 +94,7 @@ def make_broker(settings: Settings) -> LeaseBroker:
         schema=settings.queue_schema,
         policy=policy_of(settings),
         slots=slots_of(settings),
-        pulse_directory=runtime_directory(settings) / "processes",
+        facts_directory=runtime_directory(settings) / "processes",
     )
     made.add_middleware(LoggedJobs(("index_job_id", "repository_id")), after=LeaseTracking)  # type: ignore[no-untyped-call]
     for middleware in (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.core import Metric
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,16 +18,20 @@ from starlette.routing import Route
 
 from .checks import Checks, Verdict
 from .documents import describe, refusal
+from .figures import Figures
+from .metrics import expose
 
 #: On every answer: what was true a second ago must not be served as true now.
 HEADERS = {"Cache-Control": "no-store"}
 
 
 def make_app(checks: Checks) -> Starlette:
-    """An ASGI application with ``/health``, ``/live``, ``/ready``, ``/startup`` and ``/openapi.json``.
+    """An ASGI application with ``/health``, ``/live``, ``/ready``, ``/startup``, ``/metrics`` and ``/openapi.json``.
 
     Serve it by itself, or mount it in another application. It opens nothing before the first request.
     """
+
+    figures = Figures(checks)
 
     async def live(request: Request) -> Response:
         return answer(checks.live())
@@ -40,6 +45,12 @@ def make_app(checks: Checks) -> Starlette:
     async def health(request: Request) -> Response:
         return answer(await checks.health(), with_queue=True)
 
+    async def machine_metrics(request: Request) -> Response:
+        return exposed(figures.of_machine(), request)
+
+    async def queue_metrics(request: Request) -> Response:
+        return exposed(await figures.of_queue(), request)
+
     def answer(verdict: Verdict, *, with_queue: bool = False) -> Response:
         document = describe(verdict, stuck_after=checks.stuck_after, with_queue=with_queue)
         return JSONResponse(document, 200 if verdict.is_good else 503, HEADERS)
@@ -49,12 +60,20 @@ def make_app(checks: Checks) -> Starlette:
         "/live": live,
         "/ready": ready,
         "/startup": startup,
+        "/metrics": machine_metrics,
+        "/metrics/queue": queue_metrics,
         "/openapi.json": _openapi,
     }
     return Starlette(
         routes=[Route(path, endpoint) for path, endpoint in routes.items()],
         exception_handlers={HTTPException: _refuse, Exception: _fail},
     )
+
+
+def exposed(families: Iterable[Metric], request: Request) -> Response:
+    """Metrics as the collector's ``Accept`` header asks for them."""
+    text, content_type = expose(families, request.headers.get("accept", ""))
+    return Response(text, 200, {**HEADERS, "Content-Type": content_type})
 
 
 async def _openapi(request: Request) -> Response:

@@ -92,7 +92,7 @@ class Checks:
     def pulses(self) -> list[Pulse]:
         """The living worker processes of this machine; none where they tell nothing."""
         now = time.monotonic()
-        directory = self.broker.pulse_directory
+        directory = self.broker.facts_directory
         if directory is not None and now - self._pulses_at >= KEEP_PULSES:
             self._pulses, self._pulses_at = read_pulses(directory, self._parent_pid), now
         return self._pulses

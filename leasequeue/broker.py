@@ -26,6 +26,7 @@ from .consumer import LeaseConsumer
 from .doorbell import Doorbell
 from .hooks import ListenedSignals
 from .lease import Death, Lease, LeasedMessage, Retry, describe
+from .meter import Meter
 from .middleware import LeaseTracking, Retries
 from .policy import Policy
 from .pool import Pool
@@ -61,7 +62,8 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
       slots: limits how many jobs run at once beyond the threads that there are.
       auto_migrate: whether a worker that boots, or a ``send()`` that finds no schema, may create or upgrade it.
       sender_sessions: database sessions that sending threads share.
-      pulse_directory: where worker processes tell this machine how they are; see :mod:`.vitals`. None: they do not.
+      facts_directory: where the processes of this machine tell how they are and what they have done; see :mod:`.vitals`
+        and :mod:`.meter`. None: they do not.
 
     Making one does no work: the first session is opened when it is needed.
     """
@@ -77,7 +79,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         slots: Slots | None = None,
         auto_migrate: bool = True,
         sender_sessions: int = SENDER_SESSIONS,
-        pulse_directory: Path | None = None,
+        facts_directory: Path | None = None,
     ) -> None:
         self.url = url
         self.schema = schema
@@ -85,7 +87,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         self.queries = Queries(schema)
         self._doorbell = Doorbell(self.queries, schema)
         self._slots = slots or Slots()
-        self.pulse_directory = pulse_directory
+        self.facts_directory = facts_directory
         self._auto_migrate = auto_migrate
         #: Told of each job that this process dead-lettered, also of those that never ran here: expired, or given up
         #: because their workers died. Called by a background thread within a heartbeat; an error in it is logged.
@@ -109,6 +111,8 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         self.backend = LeaseBackend(self) if results else None
         if self.backend is not None:
             self.add_middleware(Results(backend=self.backend))  # type: ignore[no-untyped-call]
+        if facts_directory is not None:
+            self.add_middleware(Meter(facts_directory))  # type: ignore[no-untyped-call]
 
     def default_middleware(self) -> list[Middleware]:
         """What a broker without a list of its own uses; each follows the policy."""
@@ -124,6 +128,16 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
                 max_backoff=int(policy.max_backoff * 1000),
             ),
         ]
+
+    @property
+    def worker_session(self) -> WorkerSession | None:
+        """What this process is to the queue while it works for it."""
+        return self._session
+
+    @property
+    def sender_sessions(self) -> tuple[int, int]:
+        """How many sessions with the database are lent to threads that send or ask, and how many there may be."""
+        return self._senders.used, self._senders.size
 
     def migrate(self) -> list[migrations.Migration]:
         """Create or upgrade the schema. Returns what was run: nothing when it is as new as this code."""
@@ -252,7 +266,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
             return self._session
 
     def _watch(self, session: WorkerSession) -> Watchdog:
-        pulse = PulseFile(self.pulse_directory) if self.pulse_directory is not None else None
+        pulse = PulseFile(self.facts_directory) if self.facts_directory is not None else None
         watchdog = Watchdog(session, stuck_after=self.policy.stuck_after, drain=self.policy.drain, pulse=pulse)
         watchdog.start()
         return watchdog

@@ -206,6 +206,7 @@ class Keeper(Loop):
             if state == "rejected":
                 self._deaths.put(Death(message_id, queue_name, "crashed", error))
         if rescued:
+            self._session.rescued += len(rescued)
             self._session.look_again()
             self._tell_deaths()
 

@@ -80,6 +80,8 @@ class Lease:
     expired: bool = False
     #: When it was due: seconds since 1970, the database's.
     due: float = 0.0
+    #: How long it had been due when it was claimed: seconds, by the database's clock.
+    waited: float = 0.0
     #: Set when the database said that the job is no longer ours. Long actors should look now and then.
     lost: bool = False
     #: Monotonic seconds.

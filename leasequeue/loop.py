@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 
 from . import errors
 from .connection import Connection
+from .histogram import CALL_SECONDS, Histogram
 from .sqlstate import Trouble
 
 #: Seconds between attempts after a failure: the first, and the longest.
@@ -45,6 +46,9 @@ class Loop(threading.Thread, ABC):
         self._stopping = threading.Event()
         self._failures = 0
         self._complained_at = float("-inf")
+        #: Rounds that ended well, rounds that failed, and how long the database took to answer each call.
+        self.rounds = self.failed_rounds = 0
+        self.calls = Histogram(CALL_SECONDS)
         #: Monotonic seconds of the end of the last round, well or with an error that was survived.
         self.last_tick = time.monotonic()
         #: Monotonic seconds of the end of the last round that ended well.
@@ -89,6 +93,7 @@ class Loop(threading.Thread, ABC):
             except BaseException:
                 connection.close()
                 raise
+            connection.observe = self.calls.observe
             self._connection = connection
         return self._connection
 
@@ -108,10 +113,12 @@ class Loop(threading.Thread, ABC):
             if self._failures:
                 self._log.info("loop_recovered loop=%s failures=%d", self.role, self._failures)
             self._failures = 0
+            self.rounds += 1
             self.last_tick = self.last_good = time.monotonic()
 
     def _survive(self, error: Exception) -> None:
         self._failures += 1
+        self.failed_rounds += 1
         now = self.last_tick = time.monotonic()
         if now - self._complained_at >= COMPLAIN_EVERY:
             self._complained_at = now

@@ -68,6 +68,8 @@ class WorkerSession:
         self._leases: dict[tuple[str, int], Lease] = {}
         self._buffers: dict[str, SimpleQueue[LeasedMessage | None]] = {}
         self._drain_timer: threading.Timer | None = None
+        #: Since the session began: jobs claimed, leases lost, jobs of dead workers rescued.
+        self.claimed = self.lost = self.rescued = 0
         #: Leases that are held on jobs which were there when a worker died.
         self._suspects = 0
         self._finisher = Finisher(
@@ -150,6 +152,7 @@ class WorkerSession:
                 lease = message.lease
                 self._leases[lease.message_id, lease.claim_no] = lease
                 self._suspects += lease.is_suspect
+            self.claimed += len(messages)
             buffers = dict(self._buffers)
         for message in messages:
             buffers[message.lease.queue_name].put(message)
@@ -220,6 +223,7 @@ class WorkerSession:
             left = [self._leases.pop((lease.message_id, lease.claim_no), None) for lease in settled]
             suspects_left = sum(lease.is_suspect for lease in left if lease is not None)
             self._suspects -= suspects_left
+            self.lost += sum(lease.lost for lease in settled)
         if suspects_left:
             self._claimer.wake()  # the next one may come
         for lease in settled:

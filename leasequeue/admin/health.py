@@ -95,6 +95,19 @@ class HealthFacts:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """One table of the queue, as the server's statistics have it."""
+
+    name: str
+    #: With its indexes.
+    total_bytes: int
+    live_rows: int
+    dead_rows: int
+    #: For how long the oldest transaction of the server has kept dead rows from being removed; the same for all tables.
+    oldest_transaction_seconds: float
+
+
 class HealthQuestion:
     """Asks on a session of its own, which it keeps: those who send jobs need not share theirs with probes.
 
@@ -106,8 +119,11 @@ class HealthQuestion:
         self._connection: Connection | None = None
         self._pid = os.getpid()
 
-    def ask(self, timeout: float) -> HealthFacts:
+    def ask(self, timeout: float, count_limit: int = HEALTH_COUNT_LIMIT) -> HealthFacts:
         """The facts, within ``timeout`` seconds (a name server that hangs is the one thing that takes longer).
+
+        Parameters:
+          count_limit: counting stops here.
 
         Raises:
           DatabaseUnavailable: the database is away, refuses, or was too slow.
@@ -119,7 +135,7 @@ class HealthQuestion:
         left = max(0.01, started + timeout - time.monotonic())
         policy = self._broker.policy
         parameters = {
-            "cap": HEALTH_COUNT_LIMIT,
+            "cap": count_limit,
             "lease": policy.lease,
             "time_limit": policy.time_limit,
             "claims_within": policy.poll_interval + CLAIMS_WITHIN,
@@ -137,6 +153,14 @@ class HealthQuestion:
             workers=[WorkerHealth(**worker) for worker in workers],
             quiet_seconds=quiet,
         )
+
+    def tables(self, timeout: float) -> list[TableFacts]:
+        """The tables of the queue, within ``timeout`` seconds. Raises what :meth:`ask` raises."""
+        started = time.monotonic()
+        connection = self._session(timeout)
+        left = max(0.01, started + timeout - time.monotonic())
+        rows = connection.execute(self._broker.queries["tables"], {"schema": self._broker.schema}, timeout=left)
+        return [TableFacts(*row) for row in rows]
 
     def close(self) -> None:
         """End the session. The next question opens another one."""

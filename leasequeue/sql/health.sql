@@ -55,3 +55,13 @@ SELECT current_setting('transaction_read_only') = 'off',
        (SELECT extract(epoch FROM now() - greatest(
                  (SELECT max(claimed_at) FROM running),
                  (SELECT max(greatest(claimed_at, finished_at, started_at)) FROM living)))::float8)
+
+-- name: tables
+-- Size and dead rows of each table, and for how long the oldest transaction of the whole server has kept dead rows from
+-- being removed. Estimates of the server's own statistics.
+SELECT relname, pg_total_relation_size(relid), n_live_tup, n_dead_tup,
+       (SELECT coalesce(extract(epoch FROM now() - min(xact_start)), 0)::float8 FROM pg_stat_activity
+         WHERE backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
+  FROM pg_stat_user_tables
+ WHERE schemaname = %(schema)s
+ ORDER BY relname

@@ -155,7 +155,7 @@ def test_a_defect_is_a_500_that_says_nothing_of_itself(client: Client, monkeypat
 def test_the_openapi_document_is_served_and_names_all_routes(client: Client) -> None:
     document = client.get("/queue/openapi.json").json()
     assert document == openapi()
-    assert set(document["paths"]) == {f"/{route}" for route in ROUTES}
+    assert set(document["paths"]) == {f"/{route}" for route in (*ROUTES, "metrics", "metrics/queue")}
     for schema in document["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
 

@@ -179,7 +179,7 @@ def test_a_hung_claim_loop_is_found_and_told(
 ) -> None:
     slots = HangingSlots()
     broker = make_broker(
-        slots=slots, policy=Policy(heartbeat=0.3, poll_interval=0.3, stuck_after=1.0), pulse_directory=tmp_path
+        slots=slots, policy=Policy(heartbeat=0.3, poll_interval=0.3, stuck_after=1.0), facts_directory=tmp_path
     )
     dramatiq.actor(lambda: None, broker=broker, actor_name="nothing")
     start_worker(broker)
@@ -196,7 +196,7 @@ def test_a_hung_claim_loop_is_found_and_told(
 def test_a_worker_tells_its_jobs_and_threads_and_leaves_no_file(
     make_broker: Callable[..., LeaseBroker], start_worker: Callable[..., dramatiq.Worker], tmp_path: Path
 ) -> None:
-    broker = make_broker(pulse_directory=tmp_path)
+    broker = make_broker(facts_directory=tmp_path)
     go_on = threading.Event()
     actor = dramatiq.actor(go_on.wait, broker=broker, actor_name="wait")
     worker = start_worker(broker, threads=3)
@@ -217,7 +217,7 @@ def test_a_job_past_its_time_limit_is_reported_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("leasequeue.watchdog.STUCK_MARGIN", 0.0)
-    broker = make_broker(pulse_directory=tmp_path)
+    broker = make_broker(facts_directory=tmp_path)
     go_on = threading.Event()
     limits: list[float] = []
 
