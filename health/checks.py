@@ -14,10 +14,10 @@ from leasequeue.vitals import Pulse, read_pulses
 from .shared import Shared
 
 #: Seconds for the question to the database, connecting included.
-QUESTION_WITHIN = 1.5
+QUESTION_WITHIN = 1.2
 
 #: Seconds after which an answer leaves without it: a name server that hangs is the one thing that no deadline reaches.
-ANSWER_WITHIN = 1.8
+ANSWER_WITHIN = 1.5
 
 #: Seconds for which an answer of the database, and a look at the processes of this machine, are good for everybody.
 KEEP_FACTS = 1.0

@@ -3,8 +3,7 @@
     python scripts/probe_load.py --seconds 30 --rate 500 [--write]
 
 Three states: a healthy database, the same while all worker threads burn the processors, and a database that takes
-connections and says nothing. Each probe is a connection of its own, as a load balancer makes it. `--write` puts the
-table into docs/health.md.
+connections and says nothing. `--write` puts the table into docs/health.md.
 """
 
 from __future__ import annotations
@@ -56,26 +55,43 @@ class Result:
         return sorted(self.seconds)[min(len(self.seconds) - 1, int(share * len(self.seconds)))]
 
 
-async def probe(port: int, result: Result) -> None:
-    started = time.monotonic()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        head = (await reader.read()).split(b"\r\n", 1)[0]
-    finally:
-        writer.close()
-    result.codes[int(head.split()[1])] += 1
-    result.seconds.append(time.monotonic() - started)
+class Client:
+    """Connections that are kept and used again, as load balancers and proxies do it."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def probe(self, result: Result) -> None:
+        started = time.monotonic()
+        while True:
+            reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+            try:
+                writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+            except (asyncio.IncompleteReadError, ConnectionError):
+                writer.close()  # it was idle for too long; another one
+            else:
+                break
+        self._idle.append((reader, writer))
+        result.codes[int(head.split()[1])] += 1
+        result.seconds.append(time.monotonic() - started)
+
+    def close(self) -> None:
+        for _, writer in self._idle:
+            writer.close()
 
 
 async def fire(port: int, rate: float, seconds: float) -> Result:
     """Send probes at a fixed rate, whether those before were answered or not."""
-    result, count = Result(), int(rate * seconds)
+    result, count, client = Result(), int(rate * seconds), Client(port)
     started = time.monotonic()
     async with asyncio.TaskGroup() as group:
         for number in range(count):
             await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
-            group.create_task(probe(port, result))
+            group.create_task(client.probe(result))
+    client.close()
     return result
 
 
@@ -127,8 +143,8 @@ def wait_for(port: int, code: int) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         result = Result()
-        with suppress(OSError, IndexError):
-            asyncio.run(probe(port, result))
+        with suppress(OSError, asyncio.IncompleteReadError):
+            asyncio.run(Client(port).probe(result))
         if result.codes[code]:
             return
         time.sleep(0.1)
