@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
 
 from starlette.applications import Starlette
 
@@ -17,6 +19,11 @@ import health
 from broker import broker, configure_logs, settings
 from health import Checks, Scope
 from health.beside import serve_until_workers_end
+from health.page import Access, StatusPage
+from health.page.status import Progress
+from indexing.queries import query
+from leasequeue.admin.health import HealthQuestion
+from leasequeue.admin.overview import RunningJob
 
 
 def make_app(scope: Scope | None = None, parent_pid: int | None = None) -> Starlette:
@@ -26,7 +33,7 @@ def make_app(scope: Scope | None = None, parent_pid: int | None = None) -> Starl
       scope: whose workers decide whether the queue is ready; None: as ``HEALTH_SCOPE`` says.
       parent_pid: see :class:`health.Checks`.
     """
-    return health.make_app(_checks(scope or Scope(settings.health_scope), parent_pid))
+    return _make_app(_checks(scope or Scope(settings.health_scope), parent_pid))
 
 
 def serve_beside_workers() -> int:
@@ -34,13 +41,45 @@ def serve_beside_workers() -> int:
     assert settings.health_port is not None
     configure_logs(settings)
     checks = _checks(Scope.MACHINE, parent_pid=os.getppid())
-    return serve_until_workers_end(
-        health.make_app(checks), checks, host=settings.health_host, port=settings.health_port
-    )
+    return serve_until_workers_end(_make_app(checks), checks, host=settings.health_host, port=settings.health_port)
 
 
 def _checks(scope: Scope, parent_pid: int | None) -> Checks:
     return Checks(broker, scope=scope, stalled_after=settings.health_stalled_seconds, parent_pid=parent_pid)
+
+
+def _make_app(checks: Checks) -> Starlette:
+    if not settings.status_page:
+        return health.make_app(checks)
+    access = Access(settings.status_page_token or None)
+    return health.make_app(checks, StatusPage(checks, access, progress=_progress))
+
+
+def _progress(question: HealthQuestion, jobs: list[RunningJob], timeout: float) -> Progress:
+    """How far indexing jobs are, by the id of their message."""
+    wanted = {job.message_id: index_job_id_of(job.message) for job in jobs}
+    job_ids = [each for each in wanted.values() if each is not None]
+    rows = question.execute(query("progress_of"), {"job_ids": job_ids}, timeout) if job_ids else []
+    known = {row[0]: row[1:] for row in rows}
+    told: dict[str, tuple[str, float | None]] = {}
+    for message_id, job_id in wanted.items():
+        if job_id in known:
+            repository, phase, done, total = known[job_id]
+            share = done / total if total else None
+            files = f", {done:,} of {total:,} files" if total else ""
+            told[message_id] = (f"{repository}: {phase or 'waits'}{files}", share)
+    return told
+
+
+def index_job_id_of(message: dict[str, Any] | None) -> str | None:
+    """The row of ``index_jobs`` that a message is about; None when it is about none."""
+    if message is None or message.get("actor_name") != "index_repo":
+        return None
+    given = [message.get("kwargs", {}).get("index_job_id"), *message.get("args", [])[:1]]
+    try:
+        return next(str(UUID(str(each))) for each in given if each is not None)
+    except (StopIteration, ValueError):
+        return None
 
 
 @asynccontextmanager

@@ -60,6 +60,8 @@ class _Rule:
     expected: str
     parse: Callable[[environs.Env, str, Any], Any]
     accepts: Callable[[Any], bool] = lambda value: True
+    #: Its values are shown to nobody.
+    is_secret: bool = False
 
 
 def _whole(default: int | None, expected: str, *, least: int, most: int = 2**31 - 1) -> Any:
@@ -85,6 +87,21 @@ def _choice(default: str, choices: tuple[str, ...], fold: Callable[[str], str]) 
         return fold(env.str(key, unset))
 
     rule = _Rule(f"one of {', '.join(choices)}", parse, lambda value: value in choices)
+    return field(default=default, metadata={"rule": rule})
+
+
+def _token() -> Any:
+    rule = _Rule(
+        "a token of at least 16 characters",
+        lambda env, key, unset: env.str(key, unset),
+        lambda token: not token or len(token) >= 16,
+        is_secret=True,
+    )
+    return field(default="", metadata={"rule": rule})
+
+
+def _switch(default: bool) -> Any:
+    rule = _Rule("1 or 0", lambda env, key, unset: env.bool(key, unset))
     return field(default=default, metadata={"rule": rule})
 
 
@@ -164,6 +181,11 @@ class Settings:
     #: Ready jobs that wait longer while nothing moves anywhere mean that the queue is stalled.
     health_stalled_seconds: float = _seconds(60.0, "a number of seconds, more than 0")
 
+    #: Whether the health application shows a page for people at /.
+    status_page: bool = _switch(False)
+    #: Who gives it sees the page from anywhere; without one it is shown on the machine itself only.
+    status_page_token: str = _token()
+
     #: How lines look: JSON, or text for people; auto: text on a terminal.
     log_format: str = _choice("auto", ("auto", "json", "text"), str.lower)
     #: Of our own log lines and dramatiq's.
@@ -174,7 +196,8 @@ class Settings:
         return mask_url(self.supabase_db_url)
 
     def __repr__(self) -> str:
-        shown = {**vars(self), "supabase_db_url": self.masked_url()}
+        token = "***" if self.status_page_token else ""
+        shown = {**vars(self), "supabase_db_url": self.masked_url(), "status_page_token": token}
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
@@ -236,7 +259,8 @@ class _Environment(environs.Env):
 
 
 def _complaint(key: str, rule: _Rule, env: environs.Env) -> str:
-    return f"expected {key} to be {rule.expected}, got: {env.str(key)!r}; change it in the environment or in .env"
+    got = "another value (not shown)" if rule.is_secret else repr(env.str(key))
+    return f"expected {key} to be {rule.expected}, got: {got}; change it in the environment or in .env"
 
 
 def _contradictions(settings: Settings) -> list[str]:

@@ -20,15 +20,17 @@ from .checks import Checks, Verdict
 from .documents import describe, refusal
 from .figures import Figures
 from .metrics import expose
+from .page import StatusPage
 
 #: On every answer: what was true a second ago must not be served as true now.
 HEADERS = {"Cache-Control": "no-store"}
 
 
-def make_app(checks: Checks) -> Starlette:
+def make_app(checks: Checks, page: StatusPage | None = None) -> Starlette:
     """An ASGI application with ``/health``, ``/live``, ``/ready``, ``/startup``, ``/metrics`` and ``/openapi.json``.
 
-    Serve it by itself, or mount it in another application. It opens nothing before the first request.
+    With a page, that is at ``/``. Serve it by itself, or mount it in another application. It opens nothing before the
+    first request.
     """
 
     figures = Figures(checks)
@@ -65,7 +67,10 @@ def make_app(checks: Checks) -> Starlette:
         "/openapi.json": _openapi,
     }
     return Starlette(
-        routes=[Route(path, endpoint) for path, endpoint in routes.items()],
+        routes=[
+            *(Route(path, endpoint) for path, endpoint in routes.items()),
+            *([Route("/", page.show, methods=["GET", "POST"])] if page is not None else []),
+        ],
         exception_handlers={HTTPException: _refuse, Exception: _fail},
     )
 

@@ -80,9 +80,11 @@ def configure(form: str, *, level: str, secrets: Iterable[str | None] = ()) -> N
     if root.level > logging.INFO:
         root.setLevel(logging.INFO)
     logging.captureWarnings(True)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # uvicorn gives its own loggers handlers of their own
-        logging.getLogger(name).handlers.clear()
-        logging.getLogger(name).propagate = True
+    for name in ("uvicorn", "uvicorn.access"):
+        theirs = logging.getLogger(name)
+        if theirs.handlers:  # else it was told to be silent
+            theirs.handlers.clear()
+            theirs.propagate = True
     set_level(level)
 
 

@@ -316,3 +316,8 @@ class TestConnection:
         server.run("ALTER DATABASE {} ALLOW_CONNECTIONS false", empty_database.rpartition("/")[2])
 
         assert "is not currently accepting connections" in self.problem_with(empty_database)
+
+
+def test_the_token_of_the_status_page_is_shown_to_nobody() -> None:
+    assert "short" not in problem_of(STATUS_PAGE_TOKEN="short")
+    assert "a-token-of-16-characters" not in repr(load(STATUS_PAGE_TOKEN="a-token-of-16-characters"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import migrations
-from ..connection import Connection
+from ..connection import Connection, Row
 from .facts import QueueFacts
 
 if TYPE_CHECKING:
@@ -131,18 +131,14 @@ class HealthQuestion:
           QueueError: the database will not say.
         """
         started = time.monotonic()
-        connection = self._session(timeout)
-        left = max(0.01, started + timeout - time.monotonic())
         policy = self._broker.policy
         parameters = {
             "cap": count_limit,
             "lease": policy.lease,
             "time_limit": policy.time_limit,
             "claims_within": policy.poll_interval + CLAIMS_WITHIN,
-            "statement_timeout": int(left * SERVER_SHARE * 1000) or 1,
         }
-        statement = self._broker.queries["health"]
-        ((writable, version, queues, workers, quiet),) = connection.execute(statement, parameters, timeout=left)
+        ((writable, version, queues, workers, quiet),) = self.run("health", parameters, timeout)
         return HealthFacts(
             answered_in_seconds=time.monotonic() - started,
             writable=writable,
@@ -156,11 +152,19 @@ class HealthQuestion:
 
     def tables(self, timeout: float) -> list[TableFacts]:
         """The tables of the queue, within ``timeout`` seconds. Raises what :meth:`ask` raises."""
+        return [TableFacts(*row) for row in self.run("tables", {"schema": self._broker.schema}, timeout)]
+
+    def run(self, name: str, parameters: dict[str, Any], timeout: float) -> list[Row]:
+        """The rows of one named statement of the queue. Raises what :meth:`ask` raises."""
+        return self.execute(self._broker.queries[name], parameters, timeout)
+
+    def execute(self, statement: str, parameters: dict[str, Any], timeout: float) -> list[Row]:
+        """The rows of a statement, which the server gives up when it takes longer. Raises what :meth:`ask` raises."""
         started = time.monotonic()
         connection = self._session(timeout)
         left = max(0.01, started + timeout - time.monotonic())
-        rows = connection.execute(self._broker.queries["tables"], {"schema": self._broker.schema}, timeout=left)
-        return [TableFacts(*row) for row in rows]
+        limit = int(left * SERVER_SHARE * 1000) or 1
+        return connection.execute(f"SET LOCAL statement_timeout TO {limit}; {statement}", parameters, timeout=left)
 
     def close(self) -> None:
         """End the session. The next question opens another one."""

@@ -1,9 +1,7 @@
 -- name: health
--- Everything that a health check asks, in one statement that gives up by itself: a probe whose caller has left must not go
--- on in the server, or probes would make an overload worse. Counting stops at %(cap)s. Statistics of a queue are wrong by
+-- Everything that a health check asks, in one statement. Counting stops at %(cap)s. Statistics of a queue are wrong by
 -- nature, so the planner is not asked whether to read the whole table.
 SET LOCAL enable_seqscan TO off;
-SET LOCAL statement_timeout TO %(statement_timeout)s;
 WITH RECURSIVE waiting (queue_name) AS (
   (SELECT queue_name FROM {schema}.queue WHERE state = 'queued' ORDER BY queue_name LIMIT 1)
   UNION ALL
