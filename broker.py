@@ -23,6 +23,7 @@ from leasequeue import LeaseBroker, LeaseTracking, MachineSlots, Policy
 from leasequeue.admin import Admin
 from logs import LoggedJobs, StructuredLogs
 from settings import Settings, load_settings
+from traces import add_tracing
 
 log = logging.getLogger("indexq")
 
@@ -97,6 +98,8 @@ def make_broker(settings: Settings) -> LeaseBroker:
         facts_directory=runtime_directory(settings) / "processes",
     )
     made.add_middleware(LoggedJobs(("index_job_id", "repository_id")), after=LeaseTracking)  # type: ignore[no-untyped-call]
+    if settings.tracing:
+        add_tracing(made)
     for middleware in (
         StructuredLogs(lambda: configure_logs(settings)),
         Announcements(),

@@ -186,6 +186,9 @@ class Settings:
     #: Who gives it sees the page from anywhere; without one it is shown on the machine itself only.
     status_page_token: str = _token()
 
+    #: Whether sends and runs make spans for OpenTelemetry; needs the extra "tracing".
+    tracing: bool = _switch(False)
+
     #: How lines look: JSON, or text for people; auto: text on a terminal.
     log_format: str = _choice("auto", ("auto", "json", "text"), str.lower)
     #: Of our own log lines and dramatiq's.

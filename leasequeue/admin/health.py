@@ -147,7 +147,7 @@ class HealthQuestion:
             schema_version_expected=migrations.latest(),
             queues=[QueueFacts(**queue) for queue in queues],
             workers=[WorkerHealth(**worker) for worker in workers],
-            quiet_seconds=quiet,
+            quiet_seconds=None if quiet is None else max(0.0, quiet),
         )
 
     def tables(self, timeout: float) -> list[TableFacts]:

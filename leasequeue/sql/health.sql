@@ -1,6 +1,7 @@
 -- name: health
 -- Everything that a health check asks, in one statement. Counting stops at %(cap)s. Statistics of a queue are wrong by
--- nature, so the planner is not asked whether to read the whole table.
+-- nature, so the planner is not asked whether to read the whole table. What others wrote since this transaction began is
+-- seen as written now.
 SET LOCAL enable_seqscan TO off;
 WITH RECURSIVE waiting (queue_name) AS (
   (SELECT queue_name FROM {schema}.queue WHERE state = 'queued' ORDER BY queue_name LIMIT 1)
@@ -44,8 +45,8 @@ SELECT current_setting('transaction_read_only') = 'off',
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
                  'worker_id', w.worker_id, 'host', w.host, 'pid', w.pid, 'threads', w.threads, 'live_threads', w.live_threads,
                  'queues', w.queues, 'draining', w.draining,
-                 'started_seconds', extract(epoch FROM now() - w.started_at),
-                 'silent_seconds', extract(epoch FROM now() - w.heartbeat_at),
+                 'started_seconds', greatest(0, extract(epoch FROM now() - w.started_at)),
+                 'silent_seconds', greatest(0, extract(epoch FROM now() - w.heartbeat_at)),
                  'holds', (SELECT count(*) FROM running WHERE running.worker_id = w.worker_id),
                  'busy', w.claim_good_seconds < %(claims_within)s AND EXISTS (SELECT FROM running WHERE running.worker_id = w.worker_id
                                     AND running.claimed_at > now() - %(time_limit)s * interval '1 second')

@@ -206,7 +206,7 @@ def test_a_worker_tells_its_jobs_and_threads_and_leaves_no_file(
     assert set(seen[0].loops) == {"claim", "finish", "keep"}
     go_on.set()
     worker.stop()
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("*.pulse")) == []
 
 
 def test_a_job_past_its_time_limit_is_reported_once(
