@@ -63,16 +63,16 @@ def test_figures_of_several_processes_add_up_also_of_those_that_ended(house: Hou
         assert total(found, "database_call_seconds_count", loop=loop) > 0
     assert len({each.labels["process"] for each in found if each.name == "leasequeue_jobs_claimed_total"}) == 2
 
+    queue = samples(probe, "metrics/queue")
+    assert total(queue, "database_up") == 1
+    assert total(queue, "table_bytes", table="queue") > 0
+    assert_documented_and_sound(probe)
+
     pids = [int(each.labels["process"]) for each in found if each.name == "leasequeue_process_threads"]
     os.kill(pids[0], signal.SIGKILL)
     wait_until(lambda: total(samples(probe), "process_state") == 0, 20, "they go on")
     assert total(samples(probe), "jobs_finished_total", outcome="done") == 30
     assert workers.process.wait(20) != 0
-
-    queue = samples(probe, "metrics/queue")
-    assert total(queue, "database_up") == 1
-    assert total(queue, "table_bytes", table="queue") > 0
-    assert_documented_and_sound(probe)
 
 
 def assert_documented_and_sound(probe: Probe) -> None:
