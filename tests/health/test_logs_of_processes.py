@@ -12,7 +12,7 @@ from throwaway_postgres import ThrowawayPostgres
 from waiting import wait_until
 
 from .conftest import House, Program, free_port
-from .test_states import put
+from .test_states import count, put
 
 REPOSITORY_ID = "77aa0000-0000-4000-8000-000000000001"
 
@@ -34,7 +34,7 @@ def test_every_line_of_a_worker_is_json_with_its_job_and_without_secrets(
     assert password
     workers = house.workers(url, LOG_FORMAT="json", RETRY_DELAY="1", RETRY_MAX_DELAY="1", RETRY_LIMIT="1")
     put(url, "talk", REPOSITORY_ID, url)
-    wait_until(lambda: events_of(workers)["job_dead"], 20, "it is not dead")
+    wait_until(lambda: count(url, "SELECT count(*) FROM dramatiq.queue WHERE state = 'rejected'"), 20, "it is not dead")
 
     queue_server.stop(immediate=True)
     wait_until(lambda: len({line["loop"] for line in lines_of(workers) if line["event"] == "loop_failed"}) >= 2, 10)

@@ -61,6 +61,14 @@ def execute(url: str, *statements: str) -> None:
                 cursor.execute(statement)
 
 
+def count(url: str, statement: str) -> int:
+    """The number that a statement returns."""
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        (row,) = cursor.fetchall()
+        return int(row[0])
+
+
 def put(url: str, actor: str, *arguments: Any, age: int = 0) -> None:
     """Send a job as if it had been ready for ``age`` seconds."""
     message: Message[Any] = Message("index-repo", actor, arguments, {}, {})
