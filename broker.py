@@ -11,15 +11,19 @@ import hashlib
 import logging
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import dramatiq
 from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
-from leasequeue import LeaseBroker, MachineSlots, Policy
+import logs
+from leasequeue import LeaseBroker, LeaseTracking, MachineSlots, Policy
 from leasequeue.admin import Admin
+from logs import LoggedJobs, StructuredLogs
 from settings import Settings, load_settings
+from traces import add_tracing
 
 log = logging.getLogger("indexq")
 
@@ -44,13 +48,19 @@ def policy_of(settings: Settings) -> Policy:
         drain=settings.drain_seconds,
         poll_interval=settings.poll_interval,
         enqueue_timeout=settings.enqueue_timeout,
+        stuck_after=settings.loop_stuck_seconds,
     )
+
+
+def runtime_directory(settings: Settings) -> Path:
+    """What the processes of this user that work for this queue share on this machine: slots, and how each one is."""
+    queue = hashlib.sha256(f"{settings.supabase_db_url} {settings.queue_schema}".encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"indexq-{os.getuid()}" / queue
 
 
 def slots_of(settings: Settings) -> MachineSlots:
     """WORKER_TEAM_SIZE jobs at once on this machine, for all processes of this user that work for this queue."""
-    queue = hashlib.sha256(f"{settings.supabase_db_url} {settings.queue_schema}".encode()).hexdigest()[:16]
-    return MachineSlots(Path(tempfile.gettempdir()) / f"indexq-{os.getuid()}" / queue, settings.worker_team_size)
+    return MachineSlots(runtime_directory(settings), settings.worker_team_size)
 
 
 class Announcements(Middleware):
@@ -63,6 +73,21 @@ class Announcements(Middleware):
         log.info("Job queue stopped")
 
 
+class HealthBesideWorkers(Middleware):
+    """Has ``dramatiq actors`` serve the health application in a fork of its master, when HEALTH_PORT is set."""
+
+    def __init__(self, port: int | None) -> None:
+        self._port = port
+
+    @property
+    def forks(self) -> list[Callable[[], int]]:
+        if self._port is None:
+            return []
+        import health_app  # here: it imports this module
+
+        return [health_app.serve_beside_workers]
+
+
 def make_broker(settings: Settings) -> LeaseBroker:
     """A broker for these settings. Opens no connection."""
     made = LeaseBroker(
@@ -70,14 +95,28 @@ def make_broker(settings: Settings) -> LeaseBroker:
         schema=settings.queue_schema,
         policy=policy_of(settings),
         slots=slots_of(settings),
+        facts_directory=runtime_directory(settings) / "processes",
     )
-    made.add_middleware(Announcements())  # type: ignore[no-untyped-call]
+    made.add_middleware(LoggedJobs(("index_job_id", "repository_id")), after=LeaseTracking)  # type: ignore[no-untyped-call]
+    if settings.tracing:
+        add_tracing(made)
+    for middleware in (
+        StructuredLogs(lambda: configure_logs(settings)),
+        Announcements(),
+        HealthBesideWorkers(settings.health_port),
+    ):
+        made.add_middleware(middleware)  # type: ignore[no-untyped-call]
     return made
 
 
+def configure_logs(settings: Settings) -> None:
+    """Let the lines of this process leave in the product's form. For processes that are ours alone, not for an API."""
+    secrets = logs.secrets_of(settings.supabase_db_url)
+    logs.configure(settings.log_format, level=settings.log_level, secrets=secrets)
+
+
 settings = load_settings()
-for name in ("indexq", "indexing", "leasequeue", "dramatiq"):
-    logging.getLogger(name).setLevel(settings.log_level)
+logs.set_level(settings.log_level)
 broker = make_broker(settings)
 dramatiq.set_broker(broker)
 

@@ -1,71 +1,92 @@
-"""The health sidecar: ``uvicorn health_app:app``. Answers from the database's facts, within a deadline.
+"""The health application of this product's queue. Three ways to run it:
 
-``GET /health`` is 200 when the database answers and its queue schema is the one this code needs, 503 with the reason
-otherwise. The figures are for people and dashboards; only the two conditions decide.
+- a sidecar of its own: ``uvicorn health_app:app``;
+- beside the workers: set ``HEALTH_PORT``, and ``dramatiq actors`` runs it in a fork of its master;
+- in an ASGI application of yours: ``api.mount("/queue", health_app.make_app(Scope.QUEUE))``.
 """
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import asdict
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
-from broker import broker
-from leasequeue import DatabaseUnavailable, QueueError
-from leasequeue.admin import Admin, Snapshot
-
-#: Seconds for all questions to the database together.
-DEADLINE = 1.5
-
-#: Seconds after which the answer leaves without them: more probes than threads, or a name server that hangs.
-ANSWER_WITHIN = 1.8
-
-HEADERS = {"Cache-Control": "no-store"}
+import health
+from broker import broker, configure_logs, settings
+from health import Checks, Scope
+from health.beside import serve_until_workers_end
+from health.page import Access, StatusPage
+from health.page.status import Progress
+from indexing.queries import query
+from leasequeue.admin.health import HealthQuestion
+from leasequeue.admin.overview import RunningJob
 
 
-async def health(request: Request) -> JSONResponse:
-    """The state of the queue; 200 or 503."""
+def make_app(scope: Scope | None = None, parent_pid: int | None = None) -> Starlette:
+    """The application.
+
+    Parameters:
+      scope: whose workers decide whether the queue is ready; None: as ``HEALTH_SCOPE`` says.
+      parent_pid: see :class:`health.Checks`.
+    """
+    return _make_app(_checks(scope or Scope(settings.health_scope), parent_pid))
+
+
+def serve_beside_workers() -> int:
+    """Serve in a fork of dramatiq's master, about its workers, until the last of them has ended. The exit code."""
+    assert settings.health_port is not None
+    configure_logs(settings)
+    checks = _checks(Scope.MACHINE, parent_pid=os.getppid())
+    return serve_until_workers_end(_make_app(checks), checks, host=settings.health_host, port=settings.health_port)
+
+
+def _checks(scope: Scope, parent_pid: int | None) -> Checks:
+    return Checks(broker, scope=scope, stalled_after=settings.health_stalled_seconds, parent_pid=parent_pid)
+
+
+def _make_app(checks: Checks) -> Starlette:
+    if not settings.status_page:
+        return health.make_app(checks)
+    access = Access(settings.status_page_token or None)
+    return health.make_app(checks, StatusPage(checks, access, progress=_progress))
+
+
+def _progress(question: HealthQuestion, jobs: list[RunningJob], timeout: float) -> Progress:
+    """How far indexing jobs are, by the id of their message."""
+    wanted = {job.message_id: index_job_id_of(job.message) for job in jobs}
+    job_ids = [each for each in wanted.values() if each is not None]
+    rows = question.execute(query("progress_of"), {"job_ids": job_ids}, timeout) if job_ids else []
+    known = {row[0]: row[1:] for row in rows}
+    told: dict[str, tuple[str, float | None]] = {}
+    for message_id, job_id in wanted.items():
+        if job_id in known:
+            repository, phase, done, total = known[job_id]
+            share = done / total if total else None
+            files = f", {done:,} of {total:,} files" if total else ""
+            told[message_id] = (f"{repository}: {phase or 'waits'}{files}", share)
+    return told
+
+
+def index_job_id_of(message: dict[str, Any] | None) -> str | None:
+    """The row of ``index_jobs`` that a message is about; None when it is about none."""
+    if message is None or message.get("actor_name") != "index_repo":
+        return None
+    given = [message.get("kwargs", {}).get("index_job_id"), *message.get("args", [])[:1]]
     try:
-        async with asyncio.timeout(ANSWER_WITHIN):
-            snapshot = await asyncio.to_thread(Admin(broker).snapshot, DEADLINE)
-    except TimeoutError:
-        return _unavailable("The database did not answer in time.")
-    except (DatabaseUnavailable, QueueError) as error:
-        return _unavailable(str(error))
-    return JSONResponse(describe(snapshot), 200, HEADERS)
+        return next(str(UUID(str(each))) for each in given if each is not None)
+    except (StopIteration, ValueError):
+        return None
 
 
-def _unavailable(reason: str) -> JSONResponse:
-    return JSONResponse({"status": "unavailable", "reason": reason}, 503, HEADERS)
+@asynccontextmanager
+async def _as_a_process_of_its_own(app: Starlette) -> AsyncIterator[None]:
+    configure_logs(settings)  # not for an application that we are mounted in: it is not asked for its lifespan
+    yield
 
 
-def describe(snapshot: Snapshot) -> dict[str, Any]:
-    """The JSON shape of a healthy answer. Times are seconds, counts stop at ``leasequeue.admin.COUNT_LIMIT``."""
-    return {
-        "status": "ok",
-        "database": {"reachable": True, "round_trip_seconds": round(snapshot.round_trip_seconds, 6)},
-        "schema": {"version": snapshot.schema_version, "expected": snapshot.schema_version_expected},
-        "queues": {
-            queue.name: {key: value for key, value in asdict(queue).items() if key != "name"}
-            for queue in snapshot.queues
-        },
-        "workers": [
-            {
-                "host": worker.host,
-                "pid": worker.pid,
-                "threads": worker.threads,
-                "holds": worker.holds,
-                "draining": worker.draining,
-                "silent_seconds": round(worker.silent_seconds, 3),
-            }
-            for worker in snapshot.workers
-        ],
-    }
-
-
-app = Starlette(routes=[Route("/health", health)])
+app = make_app()
+app.router.lifespan_context = _as_a_process_of_its_own

@@ -60,6 +60,8 @@ class _Rule:
     expected: str
     parse: Callable[[environs.Env, str, Any], Any]
     accepts: Callable[[Any], bool] = lambda value: True
+    #: Its values are shown to nobody.
+    is_secret: bool = False
 
 
 def _whole(default: int | None, expected: str, *, least: int, most: int = 2**31 - 1) -> Any:
@@ -85,6 +87,21 @@ def _choice(default: str, choices: tuple[str, ...], fold: Callable[[str], str]) 
         return fold(env.str(key, unset))
 
     rule = _Rule(f"one of {', '.join(choices)}", parse, lambda value: value in choices)
+    return field(default=default, metadata={"rule": rule})
+
+
+def _token() -> Any:
+    rule = _Rule(
+        "a token of at least 16 characters",
+        lambda env, key, unset: env.str(key, unset),
+        lambda token: not token or len(token) >= 16,
+        is_secret=True,
+    )
+    return field(default="", metadata={"rule": rule})
+
+
+def _switch(default: bool) -> Any:
+    rule = _Rule("1 or 0", lambda env, key, unset: env.bool(key, unset))
     return field(default=default, metadata={"rule": rule})
 
 
@@ -144,6 +161,8 @@ class Settings:
     poll_interval: float = _seconds(2.0, "a number of seconds, more than 0")
     #: What send() may take before it fails.
     enqueue_timeout: float = _seconds(5.0, "a number of seconds, more than 0")
+    #: A background loop without a sign of life for so long costs its process: it ends, for its supervisor to replace.
+    loop_stuck_seconds: float = _seconds(60.0, "a number of seconds, more than 0")
 
     #: A larger file is listed as skipped.
     index_max_file_bytes: int = _whole(1024 * 1024, "a whole number of bytes, 1 or more", least=1)
@@ -155,8 +174,23 @@ class Settings:
     git_timeout: float = _seconds(600.0, "a number of seconds, more than 0")
 
     health_host: str = _text("127.0.0.1", "an address to listen on", lambda host: " " not in host)
-    health_port: int = _whole(8000, "a port, from 1 to 65535", least=1, most=65535)
+    #: Where the workers serve the health application themselves; None: they do not.
+    health_port: int | None = _whole(None, "a port, from 1 to 65535", least=1, most=65535)
+    #: Whose workers /ready and /health of a sidecar ask for: those of its machine, or any of the queue.
+    health_scope: str = _choice("machine", ("machine", "queue"), str.lower)
+    #: Ready jobs that wait longer while nothing moves anywhere mean that the queue is stalled.
+    health_stalled_seconds: float = _seconds(60.0, "a number of seconds, more than 0")
 
+    #: Whether the health application shows a page for people at /.
+    status_page: bool = _switch(False)
+    #: Who gives it sees the page from anywhere; without one it is shown on the machine itself only.
+    status_page_token: str = _token()
+
+    #: Whether sends and runs make spans for OpenTelemetry; needs the extra "tracing".
+    tracing: bool = _switch(False)
+
+    #: How lines look: JSON, or text for people; auto: text on a terminal.
+    log_format: str = _choice("auto", ("auto", "json", "text"), str.lower)
     #: Of our own log lines and dramatiq's.
     log_level: str = _choice("INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), str.upper)
 
@@ -165,7 +199,8 @@ class Settings:
         return mask_url(self.supabase_db_url)
 
     def __repr__(self) -> str:
-        shown = {**vars(self), "supabase_db_url": self.masked_url()}
+        token = "***" if self.status_page_token else ""
+        shown = {**vars(self), "supabase_db_url": self.masked_url(), "status_page_token": token}
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
@@ -227,7 +262,8 @@ class _Environment(environs.Env):
 
 
 def _complaint(key: str, rule: _Rule, env: environs.Env) -> str:
-    return f"expected {key} to be {rule.expected}, got: {env.str(key)!r}; change it in the environment or in .env"
+    got = "another value (not shown)" if rule.is_secret else repr(env.str(key))
+    return f"expected {key} to be {rule.expected}, got: {got}; change it in the environment or in .env"
 
 
 def _contradictions(settings: Settings) -> list[str]:
@@ -248,6 +284,12 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(
             f"expected POLL_INTERVAL to be less than LEASE_SECONDS ({settings.lease_seconds:g}), "
             f"got: {settings.poll_interval:g}; lower POLL_INTERVAL"
+        )
+    resting = max(settings.heartbeat_seconds, settings.poll_interval)
+    if settings.loop_stuck_seconds <= resting:
+        problems.append(
+            f"expected LOOP_STUCK_SECONDS to be more than HEARTBEAT_SECONDS and POLL_INTERVAL ({resting:g}), for which "
+            f"a loop rests, got: {settings.loop_stuck_seconds:g}; raise LOOP_STUCK_SECONDS"
         )
     needed = _longest_life(settings)
     if settings.expire_in_hours * 3600 <= needed:

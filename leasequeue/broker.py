@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dramatiq_pg
@@ -25,6 +26,7 @@ from .consumer import LeaseConsumer
 from .doorbell import Doorbell
 from .hooks import ListenedSignals
 from .lease import Death, Lease, LeasedMessage, Retry, describe
+from .meter import Meter
 from .middleware import LeaseTracking, Retries
 from .policy import Policy
 from .pool import Pool
@@ -33,6 +35,8 @@ from .results import LeaseBackend
 from .sender import Sender
 from .session import WorkerSession
 from .slots import Slots
+from .vitals import PulseFile
+from .watchdog import Watchdog
 
 #: Sessions with the database for threads that send, beyond the three of a worker.
 SENDER_SESSIONS = 2
@@ -58,6 +62,8 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
       slots: limits how many jobs run at once beyond the threads that there are.
       auto_migrate: whether a worker that boots, or a ``send()`` that finds no schema, may create or upgrade it.
       sender_sessions: database sessions that sending threads share.
+      facts_directory: where the processes of this machine tell how they are and what they have done; see :mod:`.vitals`
+        and :mod:`.meter`. None: they do not.
 
     Making one does no work: the first session is opened when it is needed.
     """
@@ -73,6 +79,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         slots: Slots | None = None,
         auto_migrate: bool = True,
         sender_sessions: int = SENDER_SESSIONS,
+        facts_directory: Path | None = None,
     ) -> None:
         self.url = url
         self.schema = schema
@@ -80,6 +87,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         self.queries = Queries(schema)
         self._doorbell = Doorbell(self.queries, schema)
         self._slots = slots or Slots()
+        self.facts_directory = facts_directory
         self._auto_migrate = auto_migrate
         #: Told of each job that this process dead-lettered, also of those that never ran here: expired, or given up
         #: because their workers died. Called by a background thread within a heartbeat; an error in it is logged.
@@ -93,6 +101,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
             make_schema=self.migrate if auto_migrate else None,
         )
         self._session: WorkerSession | None = None
+        self._watchdog: Watchdog | None = None
         self._session_lock = threading.Lock()
         # dramatiq_pg's own constructor is left out on purpose: it opens a pool and rewrites module-global SQL.
         Broker.__init__(
@@ -102,6 +111,8 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         self.backend = LeaseBackend(self) if results else None
         if self.backend is not None:
             self.add_middleware(Results(backend=self.backend))  # type: ignore[no-untyped-call]
+        if facts_directory is not None:
+            self.add_middleware(Meter(facts_directory))  # type: ignore[no-untyped-call]
 
     def default_middleware(self) -> list[Middleware]:
         """What a broker without a list of its own uses; each follows the policy."""
@@ -117,6 +128,16 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
                 max_backoff=int(policy.max_backoff * 1000),
             ),
         ]
+
+    @property
+    def worker_session(self) -> WorkerSession | None:
+        """What this process is to the queue while it works for it."""
+        return self._session
+
+    @property
+    def sender_sessions(self) -> tuple[int, int]:
+        """How many sessions with the database are lent to threads that send or ask, and how many there may be."""
+        return self._senders.used, self._senders.size
 
     def migrate(self) -> list[migrations.Migration]:
         """Create or upgrade the schema. Returns what was run: nothing when it is as new as this code."""
@@ -241,7 +262,14 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
                 )
                 session.open()
                 self._session = session
+                self._watchdog = self._watch(session)
             return self._session
+
+    def _watch(self, session: WorkerSession) -> Watchdog:
+        pulse = PulseFile(self.facts_directory) if self.facts_directory is not None else None
+        watchdog = Watchdog(session, stuck_after=self.policy.stuck_after, drain=self.policy.drain, pulse=pulse)
+        watchdog.start()
+        return watchdog
 
     def _tell_death(self, death: Death) -> None:
         if self.on_death is not None:
@@ -283,8 +311,11 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         """Write what is left to write and end the worker's sessions with the database."""
         with self._session_lock:
             session, self._session = self._session, None
+            watchdog, self._watchdog = self._watchdog, None
         if session is not None and session.pid == os.getpid():
             session.close()
+            if watchdog is not None:
+                watchdog.stop()
 
     def close(self) -> None:
         """End every session with the database. The broker can be used again."""

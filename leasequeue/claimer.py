@@ -201,8 +201,8 @@ class Claimer(Loop):
         rows.sort(key=_due)
         worker_id, claim_no = self._session.worker_id, self._claim_no
         claimed, unreadable = [], []
-        for message_id, queue_name, text, error_count, crashes, expired, due in rows:
-            lease = Lease(message_id, queue_name, worker_id, claim_no, error_count, crashes, expired, due)
+        for message_id, queue_name, text, error_count, crashes, expired, waited, due in rows:
+            lease = Lease(message_id, queue_name, worker_id, claim_no, error_count, crashes, expired, due, waited)
             try:
                 claimed.append(LeasedMessage(self._readable_message(text, lease), lease))
             except (DecodeError, TypeError, ValueError, AttributeError) as error:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import select
 import time
+from collections.abc import Callable
 from typing import Any
 
 import psycopg2
@@ -60,6 +61,10 @@ class Connection:
         self._poll = select.poll()
         self._fd = -1
         self._event = 0
+        #: Monotonic seconds of the last answer to anything.
+        self.answered_at = 0.0
+        #: Told how many seconds each call took that was answered.
+        self.observe: Callable[[float], None] | None = None
         try:
             self._drive(time.monotonic() + connect_timeout)
         except psycopg2.Error as error:
@@ -87,9 +92,12 @@ class Connection:
           timeout: seconds until the session is given up and :class:`DatabaseUnavailable` is raised.
         """
         try:
+            started = time.monotonic()
             cursor = self._raw.cursor()
             cursor.execute(sql, parameters)
-            self._drive(time.monotonic() + timeout, is_sent=len(cursor.query) < SURELY_SENT)
+            self._drive(started + timeout, is_sent=len(cursor.query) < SURELY_SENT)
+            if self.observe is not None:
+                self.observe(self.answered_at - started)
             return cursor.fetchall() if cursor.description is not None else []
         except psycopg2.Error as error:
             if self.closed or isinstance(error, psycopg2.InterfaceError) or classify(error.pgcode) in RECONNECT:
@@ -166,6 +174,7 @@ class Connection:
             if left <= 0 or not poll.poll(left * 1000):
                 self.close()
                 raise errors.DatabaseUnavailable("the database did not answer in time")
+        self.answered_at = time.monotonic()
 
 
 def translate(error: psycopg2.Error) -> Exception:

@@ -106,11 +106,11 @@ class Finisher(Loop):
             try:
                 self._flush()
             except errors.DatabaseUnavailable as error:
-                self._log.warning("waiting to write %d outcomes: %s", self.pending, error)
+                self._log.warning("outcomes_waiting count=%d: %s", self.pending, error)
             if self.pending:
                 time.sleep(0.2)
         if self.pending:
-            self._log.error("%d jobs ended but could not be written; they will be run again", self.pending)
+            self._log.error("outcomes_unwritten count=%d: the jobs will be run again", self.pending)
 
     def _take_up_refused(self, now: float) -> None:
         """Those that the database refused are tried again, more and more rarely; they hold up nobody meanwhile."""

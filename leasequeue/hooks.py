@@ -29,7 +29,9 @@ class ListenedSignals(Broker):
             except MiddlewareError:
                 raise
             except Exception:  # as dramatiq: one middleware's defect must not stop the others
-                self.logger.critical("Unexpected failure in before_%s of %r.", signal, middleware, exc_info=True)
+                self.logger.critical(
+                    "middleware_failed hook=before_%s middleware=%r", signal, middleware, exc_info=True
+                )
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
         """Call ``after_<signal>`` in the reverse order of the list. Errors are logged."""
@@ -37,7 +39,7 @@ class ListenedSignals(Broker):
             try:
                 hook(self, *args, **kwargs)
             except Exception:  # as dramatiq: one middleware's defect must not stop the others
-                self.logger.critical("Unexpected failure in after_%s of %r.", signal, middleware, exc_info=True)
+                self.logger.critical("middleware_failed hook=after_%s middleware=%r", signal, middleware, exc_info=True)
 
     def _listening(self, name: str) -> list[tuple[Any, Hook]]:
         if self.__dict__.get("_listeners_of") != self.middleware:

@@ -152,7 +152,7 @@ class Keeper(Loop):
                 self._session.lose(lease)
         if silent_seconds is None:
             self._log.error(
-                "this worker was presumed dead and its jobs were given to others; it goes on under a new name"
+                "worker_renamed: it was presumed dead and its jobs were given to others; it goes on under a new name"
             )
             self._session.begin_again()
             self._announce(connection)
@@ -214,6 +214,7 @@ class Keeper(Loop):
             if state == "rejected":
                 self._deaths.put(Death(message_id, queue_name, "crashed", error))
         if rescued:
+            self._session.rescued += len(rescued)
             self._session.look_again()
             self._tell_deaths()
 

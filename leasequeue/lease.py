@@ -80,12 +80,16 @@ class Lease:
     expired: bool = False
     #: When it was due: seconds since 1970, the database's.
     due: float = 0.0
+    #: How long it had been due when it was claimed: seconds, by the database's clock.
+    waited: float = 0.0
     #: Set when the database said that the job is no longer ours. Long actors should look now and then.
     lost: bool = False
     #: Monotonic seconds.
     claimed_at: float = field(default_factory=time.monotonic)
     #: Monotonic seconds; 0.0 until the run starts.
     started_at: float = 0.0
+    #: Seconds that the run may take; 0.0 until it starts.
+    limit: float = 0.0
     #: The thread that runs the job, while it runs.
     thread_id: int | None = None
     #: Whether an exception was raised in that thread from outside.

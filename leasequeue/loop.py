@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 
 from . import errors
 from .connection import Connection
+from .histogram import CALL_SECONDS, Histogram
 from .sqlstate import Trouble
 
 #: Seconds between attempts after a failure: the first, and the longest.
@@ -45,7 +46,12 @@ class Loop(threading.Thread, ABC):
         self._stopping = threading.Event()
         self._failures = 0
         self._complained_at = float("-inf")
-        #: Monotonic seconds of the last round that ended well.
+        #: Rounds that ended well, rounds that failed, and how long the database took to answer each call.
+        self.rounds = self.failed_rounds = 0
+        self.calls = Histogram(CALL_SECONDS)
+        #: Monotonic seconds of the end of the last round, well or with an error that was survived.
+        self.last_tick = time.monotonic()
+        #: Monotonic seconds of the end of the last round that ended well.
         self.last_good = time.monotonic()
 
     @abstractmethod
@@ -66,6 +72,17 @@ class Loop(threading.Thread, ABC):
         self._stopping.set()
         self.wake()
 
+    @property
+    def last_sign(self) -> float:
+        """Monotonic seconds of the last sign of life: the end of a round, or an answer of the database within one."""
+        connection = self._connection
+        return max(self.last_tick, connection.answered_at if connection is not None else 0.0)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the loop was asked to end."""
+        return self._stopping.is_set()
+
     def connection(self) -> Connection:
         """This loop's session, made anew when the last one broke."""
         if self._connection is None or self._connection.closed:
@@ -76,6 +93,7 @@ class Loop(threading.Thread, ABC):
             except BaseException:
                 connection.close()
                 raise
+            connection.observe = self.calls.observe
             self._connection = connection
         return self._connection
 
@@ -93,17 +111,19 @@ class Loop(threading.Thread, ABC):
             self._survive(error)
         else:
             if self._failures:
-                self._log.info("recovered after %d failures", self._failures)
+                self._log.info("loop_recovered loop=%s failures=%d", self.role, self._failures)
             self._failures = 0
-            self.last_good = time.monotonic()
+            self.rounds += 1
+            self.last_tick = self.last_good = time.monotonic()
 
     def _survive(self, error: Exception) -> None:
         self._failures += 1
-        now = time.monotonic()
+        self.failed_rounds += 1
+        now = self.last_tick = time.monotonic()
         if now - self._complained_at >= COMPLAIN_EVERY:
             self._complained_at = now
             expected = isinstance(error, errors.DatabaseUnavailable | errors.QueueError)
-            self._log.warning("%s failed, trying on: %s", self.role, error, exc_info=not expected)
+            self._log.warning("loop_failed loop=%s: %s; it tries on", self.role, error, exc_info=not expected)
         slow = isinstance(error, errors.DatabaseUnavailable) and error.trouble in (
             Trouble.DISK_FULL,
             Trouble.OVERLOAD,

@@ -60,6 +60,9 @@ class LeaseTracking(Middleware):
     def before_process_message(self, broker: LeaseBroker, message: LeasedMessage) -> None:
         lease = message.lease
         leases.enter(lease)
+        actor = broker.actors.get(message.actor_name)
+        limit = message.options.get("time_limit") or (actor.options.get("time_limit") if actor else None)
+        lease.limit = limit / 1000 if limit else broker.policy.time_limit
         if lease.lost or not broker.session_started(lease):
             lease.outcome = HandBack()
             raise SkipMessage("The job could not be begun; it goes back, or belongs to another by now.")

@@ -45,12 +45,19 @@ class Policy:
     poll_interval: float = 2.0
     #: How long ``send()`` may try before it fails.
     enqueue_timeout: float = 5.0
+    #: A background loop without a sign of life for this long is stuck, and its process has to be replaced.
+    stuck_after: float = 1 * MINUTE
 
     def __post_init__(self) -> None:
         if self.lease <= 2 * self.heartbeat:
             raise ValueError(
                 f"expected lease to be more than two heartbeats ({2 * self.heartbeat:g} s), so that one late heartbeat "
                 f"costs nobody a job, got: {self.lease:g} s"
+            )
+        if self.stuck_after <= max(self.heartbeat, self.poll_interval):
+            raise ValueError(
+                "expected stuck_after to be more than heartbeat and poll_interval "
+                f"({max(self.heartbeat, self.poll_interval):g} s), for which a loop rests, got: {self.stuck_after:g} s"
             )
         if self.max_backoff < self.min_backoff:
             raise ValueError(
@@ -66,6 +73,7 @@ class Policy:
             "heartbeat",
             "poll_interval",
             "enqueue_timeout",
+            "stuck_after",
         ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"expected {name} to be more than 0, got: {getattr(self, name)}")

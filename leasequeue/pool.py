@@ -40,6 +40,11 @@ class Pool:
         #: Sessions, and when each was used last (monotonic seconds).
         self._idle: list[tuple[Connection, float]] = []
 
+    @property
+    def used(self) -> int:
+        """Sessions that are lent at this moment."""
+        return self.size - self._tickets.qsize()
+
     @contextmanager
     def connection(self, timeout: float) -> Iterator[Connection]:
         """Lend a session for the length of a block; otherwise as :meth:`take`."""

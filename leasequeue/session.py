@@ -25,6 +25,7 @@ from .finisher import Finisher
 from .interruption import interrupt
 from .keeper import Keeper
 from .lease import Dead, Death, Done, HandBack, Lease, LeasedMessage, Outcome
+from .loop import Loop
 from .policy import Policy
 from .queries import Queries
 from .slots import Slots
@@ -69,6 +70,8 @@ class WorkerSession:
         self._leases: dict[tuple[str, int], Lease] = {}
         self._buffers: dict[str, SimpleQueue[LeasedMessage | None]] = {}
         self._drain_timer: threading.Timer | None = None
+        #: Since the session began: jobs claimed, leases lost, jobs of dead workers rescued.
+        self.claimed = self.lost = self.rescued = 0
         #: Leases that are held on jobs which were there when a worker died, and the one that waits to run alone.
         self._suspects = 0
         self._waiting_suspect: LeasedMessage | None = None
@@ -91,6 +94,18 @@ class WorkerSession:
         self._keeper.register()
         for loop in (self._finisher, self._keeper, self._claimer):
             loop.start()
+
+    # What the watchdog asks.
+
+    @property
+    def loops(self) -> tuple[Loop, ...]:
+        """The background loops, the one that claims first."""
+        return (self._claimer, self._finisher, self._keeper)
+
+    @property
+    def worker(self) -> Worker | None:
+        """dramatiq's worker that this session serves; None when somebody consumes without one."""
+        return self._worker
 
     # What dramatiq's threads ask.
 
@@ -140,6 +155,7 @@ class WorkerSession:
                 lease = message.lease
                 self._leases[lease.message_id, lease.claim_no] = lease
                 self._suspects += lease.is_suspect
+            self.claimed += len(messages)
             buffers = dict(self._buffers)
         for message in messages:
             if message.lease.is_suspect:
@@ -237,6 +253,7 @@ class WorkerSession:
             left = [self._leases.pop((lease.message_id, lease.claim_no), None) for lease in settled]
             suspects_left = sum(lease.is_suspect for lease in left if lease is not None)
             self._suspects -= suspects_left
+            self.lost += sum(lease.lost for lease in settled)
         if suspects_left:
             self._claimer.wake()  # the next one may come
         for lease in settled:
@@ -307,14 +324,14 @@ class WorkerSession:
 
     def _interrupt(self) -> None:
         """The drain time is over: stop what still runs; its jobs are handed back."""
-        for lease in self._running():
+        for lease in self.running():
             self._log.warning("job_interrupted job_id=%s queue=%s: drain time over", lease.message_id, lease.queue_name)
             interrupt(lease, Shutdown)
         deadline = time.monotonic() + INTERRUPT_TIMEOUT
         pause = threading.Event()
-        while self._running() and time.monotonic() < deadline:
+        while self.running() and time.monotonic() < deadline:
             pause.wait(0.05)
-        stuck = self._running()
+        stuck = self.running()
         for lease in stuck:
             # Its thread is in a call that no exception reaches. Whatever it does later is fenced.
             self._log.error("job_abandoned job_id=%s queue=%s: its thread stays", lease.message_id, lease.queue_name)
@@ -322,7 +339,8 @@ class WorkerSession:
         if stuck and multiprocessing.parent_process() is not None:
             self._leave_without_them()
 
-    def _running(self) -> list[Lease]:
+    def running(self) -> list[Lease]:
+        """The jobs that a thread is busy with, and whose end is not known yet."""
         return [lease for lease in self.leases() if lease.thread_id is not None and lease.outcome is None]
 
     def _leave_without_them(self) -> None:

@@ -40,7 +40,7 @@ def drain_on_termination(stop_claiming: Callable[[], None]) -> None:
         def handle(signum: int, frame: FrameType | None, previous: Callable[..., object] = previous) -> None:
             nonlocal heard
             if heard:
-                log.info("already draining; signal %d changes nothing", signum)
+                log.info("signal_ignored signal=%d: already draining", signum)
                 return
             heard = True
             stop_claiming()
@@ -56,5 +56,5 @@ def _outlive_nobody(master: int) -> None:
     pause = threading.Event()
     while os.getppid() == master:
         pause.wait(PARENT_LOOK_SECONDS)
-    log.warning("the dramatiq master (pid %d) is gone: this worker drains and leaves", master)
+    log.warning("master_gone pid=%d: this worker drains and leaves", master)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -32,7 +32,8 @@ DRAIN_MARGIN_SECONDS = 10.0
 #: Seconds between two looks at the children while nothing happens.
 LOOK_SECONDS = 0.2
 
-#: Where a free port for the health app is looked for when HEALTH_PORT is taken.
+#: Where the workers serve the health app when HEALTH_PORT is not set, and where a free port is looked for instead.
+USUAL_PORT = 8000
 FREE_PORTS = range(8001, 8200)
 
 #: Lines of a log that are shown when a child ended by itself.
@@ -92,9 +93,11 @@ class Start:
                 environ = {**os.environ, KEY: url}
                 settings = load_settings(environ, ROOT / ".env")
                 seconds = settings.drain_seconds + DRAIN_MARGIN_SECONDS
+                port = self._health_port(settings)
+                environ["HEALTH_PORT"] = str(port)
                 children = cleanup.enter_context(Children(ROOT, environ, seconds))
                 self._migrate(children)
-                servers = self._start_servers(children, settings)
+                servers = self._start_servers(children, settings, port)
                 code = self._index(children, servers)
                 if not self._once:
                     self._stay(servers)
@@ -117,20 +120,22 @@ class Start:
         if code != 0:
             raise StartFailed(f"expected indexq migrate to succeed, it ended with exit code {code}; see above", code)
 
-    def _start_servers(self, children: Children, settings: Settings) -> dict[Path, subprocess.Popen[bytes]]:
-        """Workers and health app; their logs and processes."""
+    def _health_port(self, settings: Settings) -> int:
+        wanted = settings.health_port or USUAL_PORT
+        port = free_port(settings.health_host, wanted)
+        if port != wanted:
+            print(f"Port {wanted} is taken; the health app uses {port}.")
+        return port
+
+    def _start_servers(self, children: Children, settings: Settings, port: int) -> dict[Path, subprocess.Popen[bytes]]:
+        """The workers, which serve the health app themselves; their log and process."""
         self._logs.mkdir(parents=True, exist_ok=True)
         team = settings.worker_team_size
         processes = min(team, os.cpu_count() or 1)
         worker: list[str | Path] = [sys.executable, "-m", "dramatiq", "actors"]
         worker += ["--processes", str(processes), "--threads", str(team)]
-        port = free_port(settings.health_host, settings.health_port)
-        if port != settings.health_port:
-            print(f"Port {settings.health_port} is taken; the health app uses {port}.")
-        health: list[str | Path] = [sys.executable, "-m", "uvicorn", "health_app:app"]
-        health += ["--host", settings.health_host, "--port", str(port)]
-        commands = {self._logs / "worker.log": worker, self._logs / "health.log": health}
-        servers = {log: children.start(command, log=log) for log, command in commands.items()}
+        log = self._logs / "worker.log"
+        servers = {log: children.start(worker, log=log)}
         print(f"Workers and health app started: http://{settings.health_host}:{port}/health (logs: {self._logs})")
         return servers
 

@@ -29,9 +29,9 @@ def test_the_grace_is_longer_than_the_longest_end_of_a_worker(name: str) -> None
     assert float(grace) >= drain + INTERRUPT_TIMEOUT + CLOSE_TIMEOUT + AROUND_IT
 
 
-def test_the_sidecar_outlives_the_drain_and_is_gone_before_the_grace_is_over() -> None:
+def test_each_probe_asks_its_route_where_the_workers_serve_it() -> None:
     manifest = (DEPLOY / "kubernetes/workers.yaml").read_text()
-    (lives,) = re.findall(r'command: \[sleep, "(\d+)"\]', manifest)
-    (grace,) = re.findall(GRACES["kubernetes/workers.yaml"], manifest, re.MULTILINE)
-    drain = Settings(supabase_db_url="").drain_seconds
-    assert drain + INTERRUPT_TIMEOUT + CLOSE_TIMEOUT <= float(lives) < float(grace)
+    probes = re.findall(r"^ +(\w+)Probe:\n +httpGet: { path: /(\w+), port: health }$", manifest, re.MULTILINE)
+    assert probes == [("startup", "startup"), ("readiness", "ready"), ("liveness", "live")]
+    (port,) = re.findall(r'name: HEALTH_PORT, value: "(\d+)"', manifest)
+    assert re.findall(r"containerPort: (\d+), name: health", manifest) == [port]

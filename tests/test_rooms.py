@@ -8,16 +8,20 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-ROOMS = {"actors", "broker", "commands", "health_app", "indexing", "leasequeue", "settings"}
+ROOMS = {"actors", "broker", "commands", "health", "health_app", "indexing", "leasequeue", "logs", "settings", "traces"}
 
 #: What each room may import of the others.
 ALLOWED = {
     "settings": set(),
     "leasequeue": set(),
     "indexing": set(),
-    "broker": {"settings", "leasequeue"},
+    "logs": {"leasequeue"},
+    "traces": {"leasequeue", "settings"},
+    "health": {"leasequeue"},
+    # health_app: only its name, for dramatiq to load it in a process of its own
+    "broker": {"settings", "leasequeue", "logs", "traces", "health_app"},
     "actors": {"broker", "settings", "leasequeue", "indexing"},
-    "health_app": {"broker", "settings", "leasequeue", "indexing"},
+    "health_app": {"broker", "settings", "health", "leasequeue", "indexing"},
     "commands": {"actors", "broker", "settings", "leasequeue", "indexing"},
 }
 

@@ -61,7 +61,7 @@ def test_every_setting_can_be_set_and_an_empty_value_counts_as_not_set() -> None
     assert settings.poll_interval == 0.25
     assert settings.log_level == "DEBUG"
     assert settings.index_parallelism == 4
-    assert settings.health_port == 8000
+    assert settings.health_port is None
 
 
 def test_the_sample_documents_every_variable_with_its_default() -> None:
@@ -218,6 +218,7 @@ class TestValues:
             ({"LEASE_SECONDS": "6"}, "expected LEASE_SECONDS to be more than twice HEARTBEAT_SECONDS (3)"),
             ({"RETRY_MAX_DELAY": "59"}, "expected RETRY_MAX_DELAY to be at least RETRY_DELAY (60)"),
             ({"POLL_INTERVAL": "20"}, "expected POLL_INTERVAL to be less than LEASE_SECONDS (20)"),
+            ({"LOOP_STUCK_SECONDS": "3"}, "expected LOOP_STUCK_SECONDS to be more than HEARTBEAT_SECONDS and POLL"),
             ({"EXPIRE_IN_HOURS": "4.1"}, "expected EXPIRE_IN_HOURS to be more than 4.1"),
         ],
     )
@@ -315,3 +316,8 @@ class TestConnection:
         server.run("ALTER DATABASE {} ALLOW_CONNECTIONS false", empty_database.rpartition("/")[2])
 
         assert "is not currently accepting connections" in self.problem_with(empty_database)
+
+
+def test_the_token_of_the_status_page_is_shown_to_nobody() -> None:
+    assert "short" not in problem_of(STATUS_PAGE_TOKEN="short")
+    assert "a-token-of-16-characters" not in repr(load(STATUS_PAGE_TOKEN="a-token-of-16-characters"))

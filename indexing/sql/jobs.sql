@@ -48,6 +48,11 @@ SELECT j.id::text, j.repository_id::text, r.name, r.url, j.commit_sha, j.resolve
   JOIN indexing.repositories AS r ON r.id = j.repository_id
  WHERE j.id = %(job_id)s;
 
+-- name: progress_of
+SELECT j.id::text, r.name, j.phase, j.files_done, j.files_total
+  FROM indexing.index_jobs AS j JOIN indexing.repositories AS r ON r.id = j.repository_id
+ WHERE j.id = ANY (%(job_ids)s::uuid[]);
+
 -- name: latest_jobs
 SELECT j.id::text, j.repository_id::text, r.name, r.url, j.commit_sha, j.resolved_sha, j.status, j.phase,
        j.files_total, j.files_done, j.symbols, j.stats, j.error, j.retry_count, j.message_id::text,

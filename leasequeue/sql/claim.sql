@@ -55,7 +55,8 @@ UPDATE {schema}.queue AS q
     WHERE EXISTS (SELECT FROM {schema}.worker AS w WHERE w.worker_id = %(worker_id)s AND w.dead_at IS NULL)
     LIMIT %(limit)s))
 RETURNING q.message_id::text, q.queue_name, q.message::text, q.errors, q.crashes,
-          coalesce(q.expires_at <= now(), false), extract(epoch FROM q.available_at)::float8
+          coalesce(q.expires_at <= now(), false), extract(epoch FROM now() - q.available_at)::float8,
+          extract(epoch FROM q.available_at)::float8
 
 -- name: begin_suspect
 -- I3: written before a job starts that was there when a worker died: if this one dies too, it is charged.

@@ -1,0 +1,74 @@
+"""What a person wants to see at once: what runs, what died of what, and how much was done in the last hour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .. import errors
+from .health import HealthQuestion
+
+#: Rows of one list: more are not read by anybody.
+RUNNING_LIMIT = 50
+CAUSES_LIMIT = 20
+
+#: Dead letters that are looked at.
+DEAD_CAP = 20_000
+
+#: Minutes of the chart.
+MINUTES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A job that runs."""
+
+    message_id: str
+    queue_name: str
+    actor_name: str | None
+    message: dict[str, Any] | None
+    running_seconds: float
+    attempt: int
+    #: Where; None when its worker is gone from the table.
+    host: str | None
+    pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadCause:
+    """Dead letters that died of the same."""
+
+    queue_name: str
+    reason: str
+    #: First line of the error; empty when there is none.
+    error: str
+    count: int
+    #: Since the newest of them died.
+    newest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The lists, cut at their limits."""
+
+    running: list[RunningJob]
+    causes: list[DeadCause]
+    #: Completed and dead jobs of each minute, the oldest first, :data:`MINUTES` of them; None: too many to count.
+    done: list[int] | None
+    dead: list[int] | None
+
+
+def ask_overview(question: HealthQuestion, timeout: float) -> Overview:
+    """The overview, within ``timeout`` seconds for each of its three questions. Raises what the question raises."""
+    running = question.run("running_jobs", {"limit": RUNNING_LIMIT}, timeout)
+    causes = question.run("dead_by_cause", {"cap": DEAD_CAP, "limit": CAUSES_LIMIT}, timeout)
+    done: list[int] | None = [0] * MINUTES
+    dead: list[int] | None = [0] * MINUTES
+    try:
+        for minutes_ago, done_then, dead_then in question.run("last_hour", {}, timeout):
+            assert done is not None
+            assert dead is not None
+            done[MINUTES - 1 - minutes_ago], dead[MINUTES - 1 - minutes_ago] = done_then, dead_then
+    except errors.DatabaseUnavailable:
+        done = dead = None
+    return Overview([RunningJob(*row) for row in running], [DeadCause(*row) for row in causes], done, dead)

@@ -1,0 +1,72 @@
+"""Where dramatiq's events become log lines: its processes in our form, and each run with what it is about."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dramatiq.actor import Actor
+from dramatiq.middleware import Interrupt, Middleware
+
+from leasequeue import LeaseBroker
+from leasequeue.lease import Dead, HandBack, LeasedMessage, PutBack, Retry
+
+from .lines import bind, unbind
+
+log = logging.getLogger("indexq.jobs")
+
+#: How a run ended, in the words of the log and of the metrics.
+_WORDS: dict[type, str] = {Retry: "retry", Dead: "dead", HandBack: "handed_back", PutBack: "put_back"}
+
+
+class StructuredLogs(Middleware):
+    """Configures the logs of dramatiq's worker processes: only there does dramatiq call this hook."""
+
+    def __init__(self, configure: Callable[[], None]) -> None:
+        self._configure = configure
+
+    def after_process_boot(self, broker: LeaseBroker) -> None:
+        self._configure()
+
+
+class LoggedJobs(Middleware):
+    """One line when a run begins and one when it ends; its arguments of these names on every line in between.
+
+    Stands right behind :class:`leasequeue.LeaseTracking`: what other middleware writes about a run is about it, too.
+    """
+
+    def __init__(self, argument_names: Sequence[str]) -> None:
+        self._argument_names = argument_names
+
+    def before_process_message(self, broker: LeaseBroker, message: LeasedMessage) -> None:
+        bind({"actor": message.actor_name, **self._facts(broker.actors.get(message.actor_name), message)})
+        log.info("job_started")
+
+    def after_process_message(
+        self,
+        broker: LeaseBroker,
+        message: LeasedMessage,
+        *,
+        result: object = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        lease = message.lease
+        interrupted = isinstance(exception, Interrupt) and lease.outcome is None
+        outcome = "handed_back" if interrupted else _WORDS.get(type(lease.outcome), "done")
+        log.info("job_finished outcome=%s seconds=%.3f", outcome, time.monotonic() - lease.started_at)
+        unbind()
+
+    def after_skip_message(self, broker: LeaseBroker, message: LeasedMessage) -> None:
+        unbind()
+
+    def _facts(self, actor: Actor[..., Any] | None, message: LeasedMessage) -> dict[str, Any]:
+        if actor is None:
+            return {}
+        try:
+            given = inspect.signature(actor.fn).bind_partial(*message.args, **message.kwargs).arguments
+        except TypeError:  # not what the actor takes: its run will say so
+            given = dict(message.kwargs)
+        return {name: given[name] for name in self._argument_names if name in given}

@@ -1,0 +1,224 @@
+"""500 probes a second against the health application: what they cost the database, and how long the slowest waits.
+
+    python scripts/probe_load.py --seconds 30 --rate 500 [--write]
+
+Three states: a healthy database, the same while all worker threads burn the processors, and a database that takes
+connections and says nothing. `--write` puts the table into docs/health.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from throwaway_postgres import ThrowawayPostgres
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "docs" / "health.md"
+BEGIN, END = "<!-- probes: begin, made by scripts/probe_load.py -->", "<!-- probes: end -->"
+
+#: The worker's actors of the tests: one of them burns the processor.
+ACTORS = ROOT / "tests" / "health"
+
+#: Each statement and each connection of the server on a line of its own, with who sent it.
+SERVER_SETTINGS = {"log_statement": "all", "log_connections": "on", "log_line_prefix": "[%a] "}
+
+#: Probes a second of several load balancers and orchestrators together.
+ORDINARY_RATE = 20.0
+
+#: Seconds for a process to be there.
+START_SECONDS = 30.0
+
+
+@dataclass
+class Result:
+    """What the probes of one state saw."""
+
+    codes: Counter[int] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+    questions: int = 0
+
+    def at(self, share: float) -> float:
+        return sorted(self.seconds)[min(len(self.seconds) - 1, int(share * len(self.seconds)))]
+
+
+class Client:
+    """Connections that are kept and used again, as load balancers and proxies do it."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def probe(self, result: Result) -> None:
+        started = time.monotonic()
+        while True:
+            reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+            try:
+                writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+            except (asyncio.IncompleteReadError, ConnectionError):
+                writer.close()  # it was idle for too long; another one
+            else:
+                break
+        self._idle.append((reader, writer))
+        result.codes[int(head.split()[1])] += 1
+        result.seconds.append(time.monotonic() - started)
+
+    def close(self) -> None:
+        for _, writer in self._idle:
+            writer.close()
+
+
+async def fire(port: int, rate: float, seconds: float) -> Result:
+    """Send probes at a fixed rate, whether those before were answered or not."""
+    result, count, client = Result(), int(rate * seconds), Client(port)
+    started = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for number in range(count):
+            await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
+            group.create_task(client.probe(result))
+    client.close()
+    return result
+
+
+class Silent:
+    """A server whose kernel takes connections, and that never says a word. Counts them."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._taken: list[socket.socket] = []
+        threading.Thread(target=self._take, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://someone:nobody@127.0.0.1:{self._listener.getsockname()[1]}/product"
+
+    @property
+    def questions(self) -> int:
+        return len(self._taken)
+
+    def _take(self) -> None:
+        while True:
+            self._taken.append(self._listener.accept()[0])
+
+
+def questions_of(server: ThrowawayPostgres) -> int:
+    """Statements of health checks so far, by the server's own log."""
+    return server.log_file.read_text(errors="replace").count("[leasequeue health] LOG:  statement: ")
+
+
+@contextmanager
+def running(command: Sequence[str], **environ: str) -> Iterator[None]:
+    """A program of the product, in a process group of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ACTORS), **environ},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_for(port: int, code: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        result = Result()
+        with suppress(OSError, asyncio.IncompleteReadError):
+            asyncio.run(Client(port).probe(result))
+        if result.codes[code]:
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"expected port {port} to answer {code} within {START_SECONDS:g} s")
+
+
+def measure(port: int, rate: float, seconds: float, questions: Callable[[], int]) -> Result:
+    before = questions()
+    result = asyncio.run(fire(port, rate, seconds))
+    result.questions = questions() - before
+    return result
+
+
+def with_a_database(rate: float, seconds: float, directory: Path) -> Iterator[tuple[str, Result]]:
+    """Two worker processes of four threads, the health application in a fork beside them: idle, then burning."""
+    with ThrowawayPostgres(settings=SERVER_SETTINGS) as server:
+        port = free_port()
+        environ = {"SUPABASE_DB_URL": server.url, "TMPDIR": str(directory)}
+        workers = ["dramatiq", "health_actors", "--processes", "2", "--threads", "4"]
+        with running(workers, HEALTH_PORT=str(port), **environ):
+            wait_for(port, 200)
+            yield "healthy, workers idle", measure(port, rate, seconds, lambda: questions_of(server))
+            send = f"from health_actors import burn\nfor _ in range(8): burn.send({2 * seconds + 10})"
+            subprocess.run(
+                [sys.executable, "-c", send],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": f"{ACTORS}{os.pathsep}{ROOT}", **environ},
+                check=True,
+            )
+            time.sleep(1)
+            for each in (rate, ORDINARY_RATE):
+                burning = measure(port, each, seconds, lambda: questions_of(server))
+                yield f"healthy, all 8 worker threads burn the processors, {each:g} probes a second", burning
+
+
+def without_an_answer(rate: float, seconds: float, directory: Path) -> Iterator[tuple[str, Result]]:
+    """A sidecar whose database takes connections and says nothing."""
+    silent, port = Silent(), free_port()
+    command = ["uvicorn", "health_app:app", "--port", str(port), "--no-access-log"]
+    with running(command, SUPABASE_DB_URL=silent.url, TMPDIR=str(directory)):
+        wait_for(port, 503)
+        yield "hanging", measure(port, rate, seconds, lambda: silent.questions)
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Probes against the health application, and what they cost.")
+    parser.add_argument("--seconds", type=float, default=30.0, help="for each state")
+    parser.add_argument("--rate", type=float, default=500.0, help="probes a second")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/health.md")
+    chosen = parser.parse_args(arguments)
+    rows = [
+        "| database | probes | answers | questions to it | median | p99 | slowest |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    with tempfile.TemporaryDirectory(prefix="indexq-probes-") as directory:
+        for measured in (with_a_database, without_an_answer):
+            for name, result in measured(chosen.rate, chosen.seconds, Path(directory)):
+                codes = ", ".join(f"{code} x {count:,}" for code, count in result.codes.items())
+                times = " | ".join(f"{result.at(share) * 1000:.0f} ms" for share in (0.5, 0.99, 1.0))
+                rows.append(f"| {name} | {len(result.seconds):,} | {codes} | {result.questions} | {times} |")
+                print(rows[-1], flush=True)
+    if chosen.write:
+        before, _, rest = DOCUMENT.read_text("utf-8").partition(BEGIN)
+        _, _, after = rest.partition(END)
+        table = "\n".join(rows)
+        DOCUMENT.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
