@@ -149,6 +149,8 @@ class Settings:
     index_max_files: int = _whole(500_000, "a whole number of files, 1 or more", least=1)
     #: Parser processes of one job; None: chosen from the cores of the machine.
     index_parallelism: int | None = _whole(None, "a whole number of processes, 1 to 256", least=1, most=256)
+    #: Commits of one repository that stay readable beside the current one; older ones are removed now and then.
+    index_keep_commits: int = _whole(100, "a whole number of commits, 1 or more", least=1)
     #: The longest git command, a fetch included.
     git_timeout: float = _seconds(600.0, "a number of seconds, more than 0")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from tree_sitter import Language as Grammar
@@ -74,8 +73,7 @@ class TooManySymbols(Exception):
     """The file defines more than is kept of one file."""
 
 
-@dataclass(frozen=True)
-class Grammatical:
+class Grammatical(NamedTuple):
     """How one language's trees are read."""
 
     grammar: Callable[[], object]

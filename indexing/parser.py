@@ -6,7 +6,6 @@ memory, or crash: so it happens here, where the kernel ends what does not end by
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import sys
@@ -18,30 +17,29 @@ from indexing import frames, languages, skips
 from indexing.extract import Extractor, OutOfTime, TooManySymbols
 from indexing.frames import Parsed
 
+#: Exit code of a parser that cannot load a language: a wheel is missing or broken.
+CANNOT_LOAD = 70
+
 #: Where a NUL byte says that a file is not text: git's own rule, in bytes.
 _BINARY_LOOK_BYTES = 8000
 
 
 def main() -> None:
-    """Answer batches until stdin ends."""
-    options = argparse.ArgumentParser()
-    options.add_argument("--seconds", type=float, required=True)
-    options.add_argument("--kill-seconds", type=float, required=True)
-    options.add_argument("--memory-bytes", type=int, required=True)
-    options.add_argument("--max-symbols", type=int, required=True)
-    given = options.parse_args()
-    _limit(given.memory_bytes)
+    """Answer batches until stdin ends. Arguments: CPU seconds for a file, seconds more until the kernel ends us,
+    bytes of address space, symbols of a file."""
+    # Four numbers from our own parent: argparse would take longer to load than they take to read.
+    seconds, kill_seconds, memory_bytes, max_symbols = sys.argv[1:]
+    _limit(int(memory_bytes))
     # Answers get a descriptor of their own: what a library prints must not end up between them.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    for language in languages.LANGUAGES:
-        _extractor(language)
     answers.write(frames.READY)
     answers.flush()
     while (batch := frames.read(sys.stdin.buffer)) is not None:
         for language, content in frames.decode_batch(batch):
-            _arm(given.seconds + given.kill_seconds)
-            answers.write(frames.encode_parsed(parse(language, content, given.seconds, given.max_symbols)))
+            _load(language)
+            _arm(float(seconds) + float(kill_seconds))
+            answers.write(frames.encode_parsed(parse(language, content, float(seconds), int(max_symbols))))
             answers.flush()
 
 
@@ -84,6 +82,18 @@ def _as_utf8(content: bytes) -> bytes | None:
 def _extractor(language: str) -> Extractor | None:
     grammatical = languages.load(language)
     return None if grammatical is None else Extractor(grammatical)
+
+
+def _load(language: str) -> None:
+    """Load a language when it is needed: ten take longer to load than most changes take to parse."""
+    try:
+        _extractor(language)
+    except Exception:  # noqa: BLE001 whatever it is, it is the installation's fault and no file's
+        import traceback  # Takes a fifth of the start, and is hardly ever needed.
+
+        traceback.print_exc()
+        # At once: an ordinary exit could look like a parser that a file has ended.
+        os._exit(CANNOT_LOAD)
 
 
 def _limit(memory_bytes: int) -> None:

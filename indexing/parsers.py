@@ -23,11 +23,16 @@ from indexing import frames, skips
 from indexing.errors import TransientIndexError
 from indexing.frames import Parsed
 from indexing.limits import KIB, Limits
+from indexing.parser import CANNOT_LOAD
 
 #: A batch ends with the file that reaches one of these: small enough to share out evenly, large enough that the pipe
 #: costs nothing.
 _BATCH_FILES: Final = 32
 _BATCH_BYTES: Final = 256 * KIB
+
+#: The same for the first batch of a parser, so that a few files go to all of them and not to one.
+_FIRST_FILES: Final = 6
+_FIRST_BYTES: Final = 32 * KIB
 
 #: Longest time without a look at the caller's wishes, in seconds.
 _WAKE_SECONDS: Final = 0.2
@@ -35,8 +40,9 @@ _WAKE_SECONDS: Final = 0.2
 #: Times a file may kill its parser before it is to blame: the first time may be the machine's doing (out of memory).
 _CRASHES_TO_BLAME: Final = 2
 
-#: How a parser is started; options follow. ``-P``: the current directory is not searched for modules.
-COMMAND: Final = (sys.executable, "-P", "-m", "indexing.parser")
+#: How a parser is started; its limits follow. ``-P``: the current directory is not searched for modules. ``-S``: nor is
+#: any other place; it gets the parent's, and starts in half the time.
+COMMAND: Final = (sys.executable, "-P", "-S", "-m", "indexing.parser")
 
 
 @dataclass(frozen=True)
@@ -81,26 +87,26 @@ class Parsers:
         again: deque[Task] = deque()
         exhausted = False
         while True:
-            while not exhausted or again:
-                idle = self._idle()
-                if idle is None:
-                    break
+            while (not exhausted or again) and self._has_room():
                 # A file that killed a parser goes alone: if another dies, it is clear of what.
-                batch = [again.popleft()] if again else _batch(source)
+                is_first = len(self._running) < self._limits.parse_processes
+                batch = [again.popleft()] if again else _batch(source, is_first=is_first)
                 exhausted = exhausted or not batch
                 if batch:
-                    idle.send(batch)
+                    self._idle().send(batch)
             if exhausted and not again and not any(parser.tasks for parser in self._running):
                 return
             on_wait()
             yield from self._collect(again)
 
-    def _idle(self) -> _Parser | None:
+    def _has_room(self) -> bool:
+        return len(self._running) < self._limits.parse_processes or not all(each.tasks for each in self._running)
+
+    def _idle(self) -> _Parser:
+        """One without tasks, started when there is none: nothing starts before there is something to parse."""
         for parser in self._running:
             if not parser.tasks:
                 return parser
-        if len(self._running) >= self._limits.parse_processes:
-            return None
         parser = _Parser(self._command, self._limits)
         self._running.append(parser)
         self._selector.register(parser.stdout, selectors.EVENT_READ, parser)
@@ -139,7 +145,12 @@ class Parsers:
         if not parser.is_ready:
             raise TransientIndexError(
                 f"expected a parser process to start, got exit code {parser.exit_code} from "
-                f"{' '.join(self._command)}: is it runnable with --help, and is there memory left?"
+                f"{' '.join(self._command)}: is it runnable, and is there memory left?"
+            )
+        if parser.exit_code == CANNOT_LOAD and parser.tasks:
+            raise TransientIndexError(
+                f"expected a parser for {parser.tasks[0].language}, and it could not be loaded: "
+                "install this project's dependencies again"
             )
         if not parser.tasks:
             return
@@ -233,27 +244,30 @@ class _Parser:
                 pipe.close()
 
 
-def _batch(source: Iterator[Task]) -> list[Task]:
+def _batch(source: Iterator[Task], *, is_first: bool) -> list[Task]:
     batch: list[Task] = []
     size = 0
+    most_files, most_bytes = (_FIRST_FILES, _FIRST_BYTES) if is_first else (_BATCH_FILES, _BATCH_BYTES)
     for task in source:
         batch.append(task)
         size += len(task.content)
-        if len(batch) >= _BATCH_FILES or size >= _BATCH_BYTES:
+        if len(batch) >= most_files or size >= most_bytes:
             break
     return batch
 
 
 def _options(limits: Limits) -> list[str]:
-    return [
-        f"--seconds={limits.parse_seconds}",
-        f"--kill-seconds={limits.parse_kill_cpu_seconds}",
-        f"--memory-bytes={limits.parse_memory_bytes}",
-        f"--max-symbols={limits.max_symbols_per_file}",
-    ]
+    numbers = (
+        limits.parse_seconds,
+        limits.parse_kill_cpu_seconds,
+        limits.parse_memory_bytes,
+        limits.max_symbols_per_file,
+    )
+    return list(map(str, numbers))
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the parent's secrets; the path on which this package lies, however it was found."""
+    """Nothing of the parent's secrets; everything that the parent can import, without a search for it."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    return kept | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    places = [str(Path(__file__).resolve().parent.parent), *filter(None, sys.path)]
+    return kept | {"PYTHONPATH": os.pathsep.join(places), "PYTHONDONTWRITEBYTECODE": "1"}

