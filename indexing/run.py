@@ -21,6 +21,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 a class, 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 the same
 
 from indexing import git, local, location, publish, skips, upkeep
+from indexing.access import NO_ACCESS, Access
 from indexing.changes import Changes, list_changes
 from indexing.contents import parse_contents
 from indexing.errors import TransientIndexError
@@ -44,6 +45,10 @@ BeforePublish = Callable[[Cursor], None]
 Source = local.LocalRepository | RemoteRepository
 
 
+class _DamagedCache(Exception):
+    """Fetched objects are missing or cannot be read."""
+
+
 def index_commit(
     connection: Connection,
     repository_url: str,
@@ -51,6 +56,7 @@ def index_commit(
     commit_sha: str | None,
     *,
     limits: Limits,
+    access: Access = NO_ACCESS,
     on_progress: OnProgress,
     before_publish: BeforePublish | None = None,
     parser_command: Sequence[str] = COMMAND,
@@ -60,7 +66,8 @@ def index_commit(
     ``connection`` must be idle; transactions are made and committed on it. ``on_progress`` is called at each phase and
     at most every half second in between, with no transaction open on ``connection``, and may raise to stop the run.
     ``before_publish`` is called with the cursor of the publishing transaction after its last write, and may raise to
-    undo it. ``parser_command`` replaces the parser process in tests.
+    undo it. ``access`` says what may be reached, and where fetched objects stay. ``parser_command`` replaces the parser
+    process in tests.
 
     Raises what ``indexing.errors`` lists, and psycopg2's errors as they are.
     """
@@ -68,7 +75,7 @@ def index_commit(
         raise ValueError("expected an idle connection, got one with a transaction: commit it first")
     with tempfile.TemporaryDirectory(prefix="indexq-", dir=limits.work_directory) as scratch:
         reporter = Reporter(on_progress)
-        run = _Run(connection, repository_id, limits, reporter, Path(scratch), before_publish, parser_command)
+        run = _Run(connection, repository_id, limits, access, reporter, Path(scratch), before_publish, parser_command)
         source = run.open(repository_url)
         known = run.publish_known(source.peek(commit_sha))
         if known is not None:
@@ -77,8 +84,7 @@ def index_commit(
         known = run.publish_known(sha)
         if known is not None:
             return known
-        objects = run.fetch(source, sha)
-        return run.index(objects, sha)
+        return run.index(source, sha)
 
 
 @dataclass
@@ -88,12 +94,15 @@ class _Run:
     connection: Connection
     repository_id: str
     limits: Limits
+    access: Access
     reporter: Reporter
     scratch: Path
     before_publish: BeforePublish | None
     parser_command: Sequence[str]
     #: Blobs that git listed and could not read: skipped here, and not stored as what that content is elsewhere.
     unreadable: set[str] = field(default_factory=set)
+
+    _may_be_damaged: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.how = publish.reading(self.limits)
@@ -108,8 +117,9 @@ class _Run:
             git.check_version()
             place = location.parse(url)
             if place.kind == "local":
+                self.access.check_directory(Path(place.url))
                 return local.open_repository(place.url, self.scratch, self.limits, self.reporter.tick)
-            return RemoteRepository(place.url, self.scratch, self.limits, self.reporter.tick)
+            return RemoteRepository(place.url, self.scratch, self.limits, self.access, self.reporter.tick)
 
     def publish_known(self, sha: str | None) -> IndexReport | None:
         """Show a commit that was indexed before; None when it was not."""
@@ -130,14 +140,29 @@ class _Run:
         with self.reporter.timed("resolve"):
             return source.resolve(commit_sha)
 
-    def fetch(self, source: Source, sha: str) -> ObjectStore:
-        with self.reporter.phase("fetch"):
-            return source.store if isinstance(source, local.LocalRepository) else source.fetch(sha)
-
-    def index(self, objects: ObjectStore, sha: str) -> IndexReport:
-        """Index a commit that is not, in the cheapest way that is possible."""
+    def index(self, source: Source, sha: str) -> IndexReport:
+        """Index a commit that is not indexed, in the cheapest way that is possible."""
         with self.reporter.timed("store"):
             upkeep.tidy(self.connection, self.repository_id, self.limits.keep_commits, self.reporter.tick)
+        try:
+            with self._objects(source, sha) as objects:
+                return self._index(objects, sha, may_be_damaged=isinstance(source, RemoteRepository))
+        except _DamagedCache:
+            with self._objects(source, sha, afresh=True) as objects:
+                return self._index(objects, sha, may_be_damaged=False)
+
+    @contextmanager
+    def _objects(self, source: Source, sha: str, *, afresh: bool = False) -> Iterator[ObjectStore]:
+        with ExitStack() as held:
+            with self.reporter.phase("fetch"):
+                if isinstance(source, local.LocalRepository):
+                    store = source.store
+                else:
+                    store = held.enter_context(source.fetch(sha, afresh=afresh))
+            yield store
+
+    def _index(self, objects: ObjectStore, sha: str, *, may_be_damaged: bool) -> IndexReport:
+        self._may_be_damaged = may_be_damaged
         for _ in range(_TRIES):
             with suppress(ContentsRemoved):
                 return self.index_changes(objects, sha) or self.index_whole(objects, sha)
@@ -182,8 +207,21 @@ class _Run:
         """Parse the contents that were never seen, and store them in batches as they come."""
         with self.reporter.phase("parse", files_total=count):
             self.unreadable |= parse_contents(
-                self.connection, objects, entries, self.limits, self.reporter, self.parser_command
+                self.connection, objects, self._watched(entries), self.limits, self.reporter, self.parser_command
             )
+        if self.unreadable:
+            self._expect_whole()
+
+    def _watched(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        for entry in entries:
+            if entry.skip_reason == skips.MISSING:
+                self._expect_whole()
+            yield entry
+
+    def _expect_whole(self) -> None:
+        """What a server sends is whole; when something is missing, it is our copy that is damaged."""
+        if self._may_be_damaged:
+            raise _DamagedCache
 
     def _as_read(self, entry: Entry) -> Entry:
         if entry.oid not in self.unreadable:

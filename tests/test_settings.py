@@ -73,7 +73,7 @@ def test_the_sample_documents_every_variable_with_its_default() -> None:
 
 
 def test_the_samples_urls_are_urls_that_are_accepted() -> None:
-    lines = [line.lstrip("# ") for line in SAMPLE.read_text().splitlines() if line.startswith("#   ")]
+    lines = [line.lstrip("# ") for line in SAMPLE.read_text().splitlines() if line.startswith("#   SUPABASE")]
 
     urls = [line.partition("=")[2] for line in lines]
     assert len(urls) == 5
