@@ -12,6 +12,8 @@ COMMANDS = {
     "index": "commands.index",
     "status": "commands.status",
     "symbols": "commands.symbols",
+    "outline": "commands.outline",
+    "dependents": "commands.dependents",
     "migrate": "commands.migrate",
 }
 

@@ -15,6 +15,7 @@ from functools import cache
 
 from indexing import frames, languages, skips
 from indexing.extract import Extractor, OutOfTime, TooManySymbols
+from indexing.found import Symbol
 from indexing.frames import Parsed
 
 #: Exit code of a parser that cannot load a language: a wheel is missing or broken.
@@ -45,37 +46,49 @@ def main() -> None:
 
 def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Parsed:
     """What is in a file, or why it is skipped."""
-    source = _as_utf8(content)
-    if source is None:
+    decoded = _as_utf8(content)
+    if decoded is None:
         return Parsed(None, skips.BINARY, ())
+    source, shift = decoded
     lines = source.count(b"\n") + (not source.endswith(b"\n") and source != b"")
     extractor = _extractor(language)
     if extractor is None:
         return Parsed(lines, None, ())
     try:
-        return Parsed(lines, None, extractor.extract(source, seconds=seconds, max_symbols=max_symbols))
+        symbols, imports = extractor.extract(source, seconds=seconds, max_symbols=max_symbols)
     except OutOfTime:
         return Parsed(lines, skips.PARSE_TIMEOUT, ())
     except TooManySymbols:
         return Parsed(lines, skips.TOO_MANY_SYMBOLS, ())
     except MemoryError:
         return Parsed(lines, skips.PARSE_MEMORY, ())
+    if shift != 0:
+        symbols = [_shifted(each, shift) for each in symbols]
+    return Parsed(lines, None, symbols, imports)
 
 
-def _as_utf8(content: bytes) -> bytes | None:
-    """A text in UTF-8 without its mark; None when it is no text."""
+def _as_utf8(content: bytes) -> tuple[bytes, int | None] | None:
+    """A text in UTF-8 without its mark, and how far it is moved by that (None: it was not UTF-8); None for no text."""
     if content.startswith(BOM_UTF8):
-        content = content[len(BOM_UTF8) :]
-    elif content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        return content.decode("utf-16", "replace").encode("utf-8", "replace")
+        return content[len(BOM_UTF8) :], len(BOM_UTF8)
+    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace").encode("utf-8", "replace"), None
     if b"\x00" in content[:_BINARY_LOOK_BYTES]:
         return None
+    if content.isascii():
+        return content, 0
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:
         # Every byte is a character of Latin-1, so nothing is lost; line numbers are the same.
-        return content.decode("latin-1").encode("utf-8")
-    return content
+        return content.decode("latin-1").encode("utf-8"), None
+    return content, 0
+
+
+def _shifted(symbol: Symbol, shift: int | None) -> Symbol:
+    if shift is None or symbol.first_byte is None or symbol.end_byte is None:
+        return symbol._replace(first_byte=None, end_byte=None)
+    return symbol._replace(first_byte=symbol.first_byte + shift, end_byte=symbol.end_byte + shift)
 
 
 @cache

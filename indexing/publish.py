@@ -17,6 +17,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 a class, whatever
 from indexing import languages, skips, store
 from indexing.changes import Changes
 from indexing.errors import RepositoryNotFound, TransientIndexError
+from indexing.languages.modules import module_of
 from indexing.limits import Limits
 from indexing.listing import Entry
 from indexing.queries import query
@@ -219,6 +220,7 @@ def _copy_files(cursor: Cursor, listing_id: int, step: int, entries: Sequence[En
             rf"\x{entry.oid}",
             entry.size_bytes,
             entry.language,
+            module_of(entry.path, entry.language),
             None if entry.language is None else ids[Blob(entry.oid, entry.language)],
             entry.skip_reason,
         )

@@ -38,7 +38,7 @@ def known_blobs(cursor: Cursor, blobs: Sequence[Blob]) -> dict[Blob, int]:
 
 
 def store_blobs(cursor: Cursor, parsed: Mapping[Blob, Parsed]) -> None:
-    """Store contents and their symbols; those that another job stored meanwhile are left as they are."""
+    """Store contents with their symbols and imports; those that another job stored meanwhile are left as they are."""
     cursor.execute(
         query("insert_blobs"),
         {
@@ -51,12 +51,18 @@ def store_blobs(cursor: Cursor, parsed: Mapping[Blob, Parsed]) -> None:
         },
     )
     fresh = _ids(cursor)
-    rows = (
+    symbols = (
         (blob_id, ordinal, *symbol)
         for blob, blob_id in fresh.items()
         for ordinal, symbol in enumerate(parsed[blob].symbols)
     )
-    copy(cursor, "copy_symbols", rows)
+    copy(cursor, "copy_symbols", symbols)
+    imports = (
+        (blob_id, ordinal, *each)
+        for blob, blob_id in fresh.items()
+        for ordinal, each in enumerate(parsed[blob].imports)
+    )
+    copy(cursor, "copy_imports", imports)
 
 
 def copy(cursor: Cursor, name: str, rows: Iterable[Sequence[Any]]) -> None:

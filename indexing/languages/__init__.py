@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from indexing.extract import Grammatical
+    from indexing.found import Grammatical
 
 #: What a file is that no row below names: listed with its lines, without symbols.
 TEXT: Final = "text"
@@ -29,18 +29,21 @@ class Language(NamedTuple):
 
 
 _TABLE: Final = (
-    Language("python", 1, (".py", ".pyi", ".pyw"), "python:GRAMMATICAL"),
-    Language("javascript", 1, (".js", ".mjs", ".cjs", ".jsx"), "javascript:GRAMMATICAL"),
-    Language("typescript", 1, (".ts", ".mts", ".cts"), "typescript:TYPESCRIPT"),
-    Language("tsx", 1, (".tsx",), "typescript:TSX"),
-    Language("go", 1, (".go",), "go:GRAMMATICAL"),
-    Language("rust", 1, (".rs",), "rust:GRAMMATICAL"),
-    Language("java", 1, (".java",), "java:GRAMMATICAL"),
-    Language("c", 1, (".c", ".h"), "c:GRAMMATICAL"),
-    Language("cpp", 1, (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx", ".ipp", ".inl", ".tpp"), "cpp:GRAMMATICAL"),
+    Language("python", 2, (".py", ".pyi", ".pyw"), "python:GRAMMATICAL"),
+    Language("javascript", 2, (".js", ".mjs", ".cjs", ".jsx"), "javascript:GRAMMATICAL"),
+    Language("typescript", 2, (".ts", ".mts", ".cts"), "typescript:TYPESCRIPT"),
+    Language("tsx", 2, (".tsx",), "typescript:TSX"),
+    Language("go", 2, (".go",), "go:GRAMMATICAL"),
+    Language("rust", 2, (".rs",), "rust:GRAMMATICAL"),
+    Language("java", 2, (".java",), "java:GRAMMATICAL"),
+    Language("c", 2, (".c", ".h"), "c:GRAMMATICAL"),
+    Language("cpp", 2, (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx", ".ipp", ".inl", ".tpp"), "cpp:GRAMMATICAL"),
     Language(
-        "ruby", 1, (".rb", ".rake", ".gemspec", ".ru"), "ruby:GRAMMATICAL", ("Rakefile", "Gemfile", "Vagrantfile")
+        "ruby", 2, (".rb", ".rake", ".gemspec", ".ru"), "ruby:GRAMMATICAL", ("Rakefile", "Gemfile", "Vagrantfile")
     ),
+    Language("csharp", 1, (".cs", ".csx"), "csharp:GRAMMATICAL"),
+    Language("php", 1, (".php", ".phtml", ".php5"), "php:GRAMMATICAL"),
+    Language("kotlin", 1, (".kt", ".kts"), "kotlin:GRAMMATICAL"),
     Language(TEXT, 1, (), None),
 )
 

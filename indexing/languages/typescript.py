@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tree_sitter_typescript
 
-from indexing.extract import Grammatical, Rule
+from indexing.found import Grammatical, Rule
 from indexing.languages import javascript
 from indexing.languages.rules import named, qualified
 
@@ -31,5 +31,15 @@ _DESCEND = javascript.DESCEND | {
     "type_assertion",
 }
 
-TYPESCRIPT = Grammatical(tree_sitter_typescript.language_typescript, _RULES, _DESCEND)
-TSX = Grammatical(tree_sitter_typescript.language_tsx, _RULES, _DESCEND)
+TYPESCRIPT = Grammatical(
+    grammar=tree_sitter_typescript.language_typescript,
+    rules=_RULES,
+    descend=_DESCEND,
+    comments=javascript.COMMENTS,
+    between=frozenset({"decorator"}),
+    wrappers=javascript.WRAPPERS | {"ambient_declaration"},
+    # What a declaration file declares is there for others.
+    exporters=javascript.EXPORTERS | {"ambient_declaration"},
+    exported=javascript.is_exported,
+)
+TSX = TYPESCRIPT._replace(grammar=tree_sitter_typescript.language_tsx)

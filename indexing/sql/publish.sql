@@ -27,7 +27,8 @@ UPDATE indexing.listings SET touched_at = now() WHERE id = %(listing_id)s AND NO
 UPDATE indexing.listings SET touched_at = '-infinity' WHERE id = %(listing_id)s AND NOT has_commits;
 
 -- name: copy_files
-COPY indexing.listing_files (listing_id, first_step, path, oid, size_bytes, language, blob_id, skip_reason) FROM STDIN;
+COPY indexing.listing_files (listing_id, first_step, path, oid, size_bytes, language, module, blob_id, skip_reason)
+  FROM STDIN;
 
 -- name: advance_listing
 -- No row when another run has gone on from the same base, or the base was removed.

@@ -1,28 +1,96 @@
 -- name: find_symbols
--- From the name to its blobs to the current commit of each repository.
-SELECT r.name, r.url, c.sha, f.path, f.language, s.name, s.kind, s.first_line, s.last_line, s.signature, s.parent
+-- From the name, in the order of its index, to the files and the commit that is asked for: no more is read than shown,
+-- unless a filter leaves little of it.
+SELECT r.name, r.url, c.sha, f.path, f.language, s.name, s.kind, s.first_line, s.last_line, s.signature, s.parent,
+       s.first_column, s.last_column, s.first_byte, s.end_byte, s.doc, s.exported
   FROM indexing.symbols AS s
   JOIN indexing.listing_files AS f ON f.blob_id = s.blob_id
-  JOIN indexing.commits AS c ON c.listing_id = f.listing_id AND c.step BETWEEN f.first_step AND f.last_step
-  JOIN indexing.repositories AS r ON r.current_commit_id = c.id
- WHERE s.name = %(name)s
+  JOIN indexing.listings AS l ON l.id = f.listing_id
+  JOIN indexing.repositories AS r ON r.id = l.repository_id
+  JOIN indexing.commits AS c ON c.id = r.current_commit_id AND c.listing_id = l.id
+                            AND c.step BETWEEN f.first_step AND f.last_step
+ WHERE {names}
    AND (%(kind)s::text IS NULL OR s.kind = %(kind)s)
    AND (%(language)s::text IS NULL OR f.language = %(language)s)
    AND (%(path)s::text IS NULL OR f.path = %(path)s OR f.path LIKE %(path_prefix)s)
    AND (%(repository)s::text IS NULL OR %(repository)s IN (r.name, r.url, r.id::text))
- ORDER BY r.name, r.id, f.path, s.ordinal
+ ORDER BY {order}
  LIMIT %(limit)s;
 
--- name: find_symbols_by_prefix
-SELECT r.name, r.url, c.sha, f.path, f.language, s.name, s.kind, s.first_line, s.last_line, s.signature, s.parent
+-- name: find_symbols_at
+-- The same in a commit that is named; any of its repositories'.
+SELECT r.name, r.url, c.sha, f.path, f.language, s.name, s.kind, s.first_line, s.last_line, s.signature, s.parent,
+       s.first_column, s.last_column, s.first_byte, s.end_byte, s.doc, s.exported
   FROM indexing.symbols AS s
   JOIN indexing.listing_files AS f ON f.blob_id = s.blob_id
   JOIN indexing.commits AS c ON c.listing_id = f.listing_id AND c.step BETWEEN f.first_step AND f.last_step
-  JOIN indexing.repositories AS r ON r.current_commit_id = c.id
- WHERE s.name LIKE %(pattern)s
+                            AND c.id = ANY (%(commit_ids)s)
+  JOIN indexing.repositories AS r ON r.id = c.repository_id
+ WHERE {names}
    AND (%(kind)s::text IS NULL OR s.kind = %(kind)s)
    AND (%(language)s::text IS NULL OR f.language = %(language)s)
    AND (%(path)s::text IS NULL OR f.path = %(path)s OR f.path LIKE %(path_prefix)s)
    AND (%(repository)s::text IS NULL OR %(repository)s IN (r.name, r.url, r.id::text))
- ORDER BY s.name, r.name, r.id, f.path, s.ordinal
+ ORDER BY {order}
+ LIMIT %(limit)s;
+
+-- name: place_of_trigrams
+-- The schema of pg_trgm; no row where it is not installed.
+SELECT quote_ident(n.nspname) FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+ WHERE e.extname = 'pg_trgm';
+
+-- name: outline
+-- By the key of the listing and the key of the content.
+SELECT r.name, r.url, c.sha, f.path, f.language, s.name, s.kind, s.first_line, s.last_line, s.signature, s.parent,
+       s.first_column, s.last_column, s.first_byte, s.end_byte, s.doc, s.exported
+  FROM indexing.commits AS c
+  JOIN indexing.repositories AS r ON r.id = c.repository_id
+  JOIN indexing.listing_files AS f ON f.listing_id = c.listing_id AND f.path = %(path)s
+                                  AND c.step BETWEEN f.first_step AND f.last_step
+  JOIN indexing.symbols AS s ON s.blob_id = f.blob_id
+ WHERE c.id = ANY (%(commit_ids)s)
+ ORDER BY r.name, r.id, c.id, s.ordinal;
+
+-- name: files_at
+-- Whether there is such a file at all, and why it has no symbols.
+SELECT r.name, c.sha, f.path, f.language, coalesce(f.skip_reason, b.skip_reason)
+  FROM indexing.commits AS c
+  JOIN indexing.repositories AS r ON r.id = c.repository_id
+  JOIN indexing.listing_files AS f ON f.listing_id = c.listing_id AND f.path = %(path)s
+                                  AND c.step BETWEEN f.first_step AND f.last_step
+  LEFT JOIN indexing.blobs AS b ON b.id = f.blob_id
+ WHERE c.id = ANY (%(commit_ids)s)
+ ORDER BY r.name, r.id, c.id;
+
+-- name: current_commits
+SELECT r.current_commit_id FROM indexing.repositories AS r
+ WHERE r.current_commit_id IS NOT NULL
+   AND (%(repository)s::text IS NULL OR %(repository)s IN (r.name, r.url, r.id::text));
+
+-- name: commits_of
+SELECT c.id FROM indexing.commits AS c JOIN indexing.repositories AS r ON r.id = c.repository_id
+ WHERE c.sha LIKE %(pattern)s AND (%(repository)s::text IS NULL OR %(repository)s IN (r.name, r.url, r.id::text));
+
+-- name: dependents
+-- From the file to the imports that could mean it, and of these the ones that do.
+SELECT DISTINCT r.name, r.url, c.sha, f.path, f.language, i.line, i.target
+  FROM indexing.commits AS c
+  JOIN indexing.repositories AS r ON r.id = c.repository_id
+  JOIN indexing.listing_files AS t ON t.listing_id = c.listing_id AND t.path = %(path)s
+                                  AND c.step BETWEEN t.first_step AND t.last_step
+ CROSS JOIN LATERAL (
+         SELECT i.blob_id, i.line, i.target, i.module, i.up
+           FROM unnest(indexing.endings_of(t.module)) AS ending
+           JOIN indexing.imports AS i ON reverse(i.module) = reverse(ending) AND i.up IS DISTINCT FROM -1
+          UNION ALL
+         SELECT i.blob_id, i.line, i.target, i.module, i.up
+           FROM indexing.imports AS i
+          WHERE i.up = -1 AND reverse(i.module) >= reverse(t.module)
+            AND reverse(i.module) < left(reverse(t.module), -1) || '0'
+       ) AS i
+  JOIN indexing.listing_files AS f ON f.blob_id = i.blob_id AND f.listing_id = c.listing_id
+                                  AND c.step BETWEEN f.first_step AND f.last_step
+ CROSS JOIN LATERAL indexing.files_imported(c.listing_id, c.step, f.path, f.language, f.module, i.module, i.up) AS found
+ WHERE c.id = ANY (%(commit_ids)s) AND found.imported_path = t.path
+ ORDER BY 1, 2, 3, 4, 6
  LIMIT %(limit)s;

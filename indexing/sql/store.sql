@@ -19,4 +19,10 @@ SELECT oid, language, version, lines, symbol_count, skip_reason
 RETURNING oid, language, id;
 
 -- name: copy_symbols
-COPY indexing.symbols (blob_id, ordinal, name, kind, first_line, last_line, signature, parent) FROM STDIN;
+-- In the order of indexing.found.Symbol.
+COPY indexing.symbols (blob_id, ordinal, name, kind, first_line, last_line, signature, parent, first_column, last_column,
+                       first_byte, end_byte, doc, exported) FROM STDIN;
+
+-- name: copy_imports
+-- In the order of indexing.found.Import.
+COPY indexing.imports (blob_id, ordinal, line, target, module, up) FROM STDIN;

@@ -15,7 +15,7 @@ from index_database import Index
 from waiting import wait_until
 
 from indexing import languages, publish, store
-from indexing.extract import Symbol
+from indexing.found import Symbol
 from indexing.frames import Parsed
 from indexing.report import Progress, Reporter
 from indexing.store import Blob
@@ -104,9 +104,9 @@ def test_a_new_version_of_a_language_reads_the_commit_again_and_takes_its_place(
     assert (after["files"], after["symbols"]) == (before["files"], before["symbols"])
     assert index.rows("SELECT count(*) FROM indexing.commits") == [(1,)]
     assert sorted(index.rows("SELECT language, extractor_version FROM indexing.blobs")) == [
-        ("python", 1),
+        ("python", languages.LANGUAGES["ruby"].version),
         ("python", 99),
-        ("ruby", 1),
+        ("ruby", languages.LANGUAGES["ruby"].version),
     ]
 
 
