@@ -11,7 +11,9 @@ import os
 import re
 import shlex
 import socket
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -20,6 +22,10 @@ from urllib.parse import urlsplit
 from indexing.errors import RepositoryRefused, TransientIndexError
 
 _PORTS: Final = {"https": 443, "ssh": 22}
+
+#: Seconds for a name server, and between two looks at the caller's wishes meanwhile.
+_LOOK_UP_SECONDS: Final = 20.0
+_WAKE_SECONDS: Final = 0.2
 
 _SCP_LIKE: Final = re.compile(r"^[^@/]+@(\[[^\]]+\]|[^:/]+):")
 
@@ -56,10 +62,10 @@ class Access:
                 f"got {path}: move it, or allow its directory in the settings"
             )
 
-    def to(self, url: str) -> Way:
+    def to(self, url: str, on_wait: Callable[[], None] = lambda: None) -> Way:
         """How git reaches a URL. RepositoryRefused, or TransientIndexError while its host has no address."""
         scheme, host, port = _endpoint(url)
-        address = None if self._is_allowed_host(host) else self._public_address(scheme, host, port)
+        address = None if self._is_allowed_host(host) else self._public_address(scheme, host, port, on_wait)
         return Way(scheme, host, port, address, self._token(host, port), self.askpass)
 
     def _token(self, host: str, port: int | None) -> str | None:
@@ -68,18 +74,14 @@ class Access:
     def _is_allowed_host(self, host: str) -> bool:
         return host in (each.lower() for each in self.allowed_hosts)
 
-    def _public_address(self, scheme: str, host: str, port: int | None) -> str | None:
+    def _public_address(self, scheme: str, host: str, port: int | None, on_wait: Callable[[], None]) -> str | None:
         """An address to connect to; None when a proxy is asked, which looks the name up itself."""
         literal = _literal(host)
         if literal is None and scheme == "https" and _has_proxy():
             if host == "localhost" or host.endswith(".localhost"):
                 raise _refusal(host, "this machine")
             return None
-        try:
-            found = socket.getaddrinfo(host, port or _PORTS[scheme], type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise TransientIndexError(f"expected an address for the host {host}, got none: {error}") from error
-        addresses = [str(each[4][0]).partition("%")[0] for each in found]
+        addresses = _look_up(host, port or _PORTS[scheme], on_wait)
         for each in addresses:
             if not self._may_connect(each):
                 raise _refusal(host, each)
@@ -166,6 +168,29 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
         return ipaddress.ip_network(text)
     except ValueError:
         return None
+
+
+def _look_up(host: str, port: int, on_wait: Callable[[], None]) -> list[str]:
+    """All addresses of a host. In a thread, because a name server may be silent for longer than we may."""
+    answers: list[list[str] | OSError] = []
+
+    def ask() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answers.append([str(each[4][0]).partition("%")[0] for each in found])
+        except OSError as error:
+            answers.append(error)
+
+    asking = threading.Thread(target=ask, name="look-up", daemon=True)
+    asking.start()
+    deadline = time.monotonic() + _LOOK_UP_SECONDS
+    while asking.is_alive() and time.monotonic() < deadline:
+        asking.join(_WAKE_SECONDS)
+        on_wait()
+    answer = answers[0] if answers else OSError(f"no answer within {_LOOK_UP_SECONDS:g} s")
+    if isinstance(answer, OSError):
+        raise TransientIndexError(f"expected an address for the host {host}, got none: {answer}") from answer
+    return answer
 
 
 def _has_proxy() -> bool:

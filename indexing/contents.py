@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
+import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 a class, whatever the driver calls it
 
 from indexing import store
@@ -23,6 +26,8 @@ _READ_BYTES: Final = 8 * MIB
 #: What is stored in one transaction ends with the file that reaches one of these.
 _STORE_BLOBS: Final = 2000
 _STORE_SYMBOLS: Final = 20_000
+#: So long a killed job may have parsed for nothing, in seconds.
+_STORE_SECONDS: Final = 5.0
 
 
 def parse_contents(
@@ -39,13 +44,20 @@ def parse_contents(
     """
     unreadable: set[str] = set()
     batch = _Batch(connection, reporter)
-    with Parsers(limits, command=parser_command) as parsers:
-        tasks = _new_contents(connection, objects, entries, reporter, unreadable)
-        for task, parsed in parsers.parse(tasks, reporter.tick):
-            batch.add(Blob(task.oid, task.language), parsed)
-            reporter.add(files=1, size_bytes=len(task.content), symbols=len(parsed.symbols))
-            if batch.is_full:
-                batch.store()
+    try:
+        with Parsers(limits, command=parser_command) as parsers:
+            tasks = _new_contents(connection, objects, entries, reporter, unreadable)
+            for task, parsed in parsers.parse(tasks, reporter.tick):
+                batch.add(Blob(task.oid, task.language), parsed)
+                reporter.add(files=1, size_bytes=len(task.content), symbols=len(parsed.symbols))
+                if batch.is_full:
+                    batch.store()
+                    reporter.tick()
+    except BaseException:
+        # A batch takes less than the second that a stop may take; where the database is the reason, it is lost.
+        with suppress(psycopg2.Error):
+            batch.store()
+        raise
     batch.store()
     return unreadable
 
@@ -59,12 +71,19 @@ class _Batch:
         # Two portions read from git may have a content in common.
         self._parsed: dict[Blob, Parsed] = {}
         self._symbols = 0
+        self._oldest = 0.0
 
     @property
     def is_full(self) -> bool:
-        return len(self._parsed) >= _STORE_BLOBS or self._symbols >= _STORE_SYMBOLS
+        return (
+            len(self._parsed) >= _STORE_BLOBS
+            or self._symbols >= _STORE_SYMBOLS
+            or time.monotonic() > self._oldest + _STORE_SECONDS
+        )
 
     def add(self, blob: Blob, parsed: Parsed) -> None:
+        if not self._parsed:
+            self._oldest = time.monotonic()
         self._parsed[blob] = parsed
         self._symbols += len(parsed.symbols)
 
@@ -74,7 +93,6 @@ class _Batch:
                 store.store_blobs(cursor, self._parsed)
             self._parsed.clear()
             self._symbols = 0
-            self._reporter.tick()
 
 
 def _new_contents(

@@ -88,7 +88,13 @@ class ObjectStore:
             self.on_wait()
             self._check_listing(listing)
 
-        self._run(arguments, stdout=listing, on_wait=watch)
+        try:
+            self._run(arguments, stdout=listing, on_wait=watch)
+        except git.GitFailed as failure:
+            # Newer gits have a limit of their own.
+            if "tree depth" in failure.stderr:
+                raise RepositoryTooLarge("expected directories that git can follow, got them nested too deep") from None
+            raise
         self._check_listing(listing)
 
     def _check_listing(self, listing: IO[bytes]) -> None:

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from psycopg2.errors import UniqueViolation
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 a class, whatever the driver calls it
 
 from indexing import languages, skips, store
 from indexing.changes import Changes
-from indexing.errors import RepositoryNotFound, TransientIndexError
+from indexing.errors import RepositoryNotFound, TransientIndexError, UnsafeRepository
 from indexing.languages.modules import module_of
 from indexing.limits import Limits
 from indexing.listing import Entry
@@ -30,6 +31,10 @@ FIRST_STEP: Final = 0
 
 class BaseMoved(Exception):
     """Another run has gone on from the commit that this one starts from: look again."""
+
+
+class BaseUnfit(Exception):
+    """The commit that this one starts from is not listed as git tells it: a whole list is needed."""
 
 
 class ContentsRemoved(Exception):
@@ -150,7 +155,7 @@ def publish_listing(
 def publish_changes(
     cursor: Cursor, repository_id: str, base: Base, changes: Changes, sha: str, how: str, seconds: dict[str, float]
 ) -> IndexReport:
-    """Store and show a commit that differs a little from ``base``. BaseMoved when that is no longer the newest."""
+    """Store and show a commit that differs a little from ``base``. BaseMoved, BaseUnfit."""
     step = base.step + 1
     where = {"listing_id": base.listing_id, "step": step}
     _lock_repository(cursor, repository_id)
@@ -161,9 +166,7 @@ def publish_changes(
     cursor.execute(query("close_files"), {**where, "paths": changes.gone})
     closed = counts.add(cursor.fetchall(), -1)
     if closed != len(changes.gone):
-        raise TransientIndexError(
-            f"expected {len(changes.gone)} files of the commit before to be listed, got {closed}: run again"
-        )
+        raise BaseUnfit
     _copy_files(cursor, base.listing_id, step, changes.entries)
     cursor.execute(query("count_changed"), {**where, "paths": [entry.path for entry in changes.entries]})
     counts.add(cursor.fetchall())
@@ -226,7 +229,12 @@ def _copy_files(cursor: Cursor, listing_id: int, step: int, entries: Sequence[En
         )
         for entry in entries
     )
-    store.copy(cursor, "copy_files", rows)
+    try:
+        store.copy(cursor, "copy_files", rows)
+    except UniqueViolation as violation:
+        raise UnsafeRepository(
+            "expected each path once in a commit, got one twice: git makes no such trees, and reads them as it likes"
+        ) from violation
 
 
 def _expect_alive(cursor: Cursor) -> None:

@@ -208,7 +208,7 @@ class RemoteRepository:
 
     def _talk(self, arguments: Sequence[str], more: dict[str, str] | None = None) -> bytes:
         if self._way is None:
-            self._way = self._access.to(self.url)
+            self._way = self._access.to(self.url, self._on_wait)
         environment = {
             **git.environment(self._home, protocols=_PROTOCOLS),
             "GIT_SSH_COMMAND": shlex.join([*_SSH_COMMAND, *self._way.ssh_options]),

@@ -29,7 +29,7 @@ from indexing.limits import Limits
 from indexing.listing import Entry, Listing, list_commit
 from indexing.objects import ObjectStore
 from indexing.parsers import COMMAND
-from indexing.publish import Base, BaseMoved, ContentsRemoved
+from indexing.publish import Base, BaseMoved, BaseUnfit, ContentsRemoved
 from indexing.remote import RemoteRepository
 from indexing.report import IndexReport, Progress, Reporter
 
@@ -184,6 +184,8 @@ class _Run:
             changes = replace(changes, entries=list(map(self._as_read, changes.entries)))
             try:
                 return self._publish_changes(base, changes, sha)
+            except BaseUnfit:
+                return None
             except BaseMoved:
                 known = self.publish_known(sha)
                 if known is not None:
