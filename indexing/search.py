@@ -17,6 +17,18 @@ from indexing.queries import query
 #: How a name is compared. ``fuzzy``: by likeness where pg_trgm is installed, else without regard to case.
 Match = Literal["exact", "prefix", "fuzzy"]
 
+#: A search that is narrowed to so many files looks in them; another one follows the names.
+_FEW_FILES: Final = 5000
+
+#: Symbols looked at in one statement, to begin with.
+_FIRST_PAGE: Final = 200
+
+#: Names that a fuzzy search tries.
+_SIMILAR_NAMES: Final = 50
+
+#: Content -> where it is: repository, URL, commit, path, language.
+Files = dict[int, list[tuple[Any, ...]]]
+
 _SHORT_ID: Final = re.compile(r"[0-9a-f]{4,64}")
 
 
@@ -85,24 +97,84 @@ def find_symbols(
     name, URL or id; ``commit``: an id or the beginning of one, of an indexed commit. Ordered by name and file; similar
     names by likeness.
     """
-    names, order = _comparison(cursor, match)
-    values = {
-        "name": name,
-        "pattern": _escape_like(name) + "%",
-        "kind": kind,
-        "language": language,
-        "path": path,
-        "path_prefix": None if path is None else _escape_like(path.rstrip("/")) + "/%",
-        "repository": repository,
-        "commit_ids": _commits(cursor, repository, commit) if commit is not None else [],
-        "limit": limit,
-    }
-    statement = query("find_symbols" if commit is None else "find_symbols_at")
-    cursor.execute(statement.replace("{names}", names).replace("{order}", order), values)
-    hits = [SymbolHit(*row) for row in cursor.fetchall()]
-    if match == "fuzzy":
+    search = _Search(
+        cursor, _commits(cursor, repository, commit), kind, language, None if path is None else path.rstrip("/")
+    )
+    is_narrow = path is not None or repository is not None or commit is not None
+    files = search.files_below() if is_narrow else None
+    if match != "fuzzy":
+        hits = search.find(name, match, files, limit)
+        return sorted(hits, key=lambda hit: (hit.name, hit.repository, hit.repository_url, hit.file, hit.first_line))
+    hits = []
+    for similar in _similar_names(cursor, name):
+        if len(hits) < limit:
+            hits += search.find(similar, "exact", files, limit - len(hits))
+    return hits
+
+
+@dataclass(frozen=True)
+class _Search:
+    """One search: where, and for what kind of symbol."""
+
+    cursor: Cursor
+    commit_ids: list[int]
+    kind: str | None
+    language: str | None
+    path: str | None
+
+    def find(self, name: str, match: Match, files: Files | None, limit: int) -> list[SymbolHit]:
+        """``files``: by content, when they are few; None: all of the commits."""
+        names = "s.name = %(name)s" if match == "exact" else "s.name LIKE %(name)s"
+        values = {
+            "name": name if match == "exact" else _escape_like(name) + "%",
+            "kind": self.kind,
+            "language": self.language,
+            "commit_ids": self.commit_ids,
+            "limit": limit,
+        }
+        return self._in_files(names, values, files) if files is not None else self._in_commits(names, name, values)
+
+    def files_below(self) -> Files | None:
+        """The files that the search is narrowed to; None when they are many."""
+        values = {"path": self.path, "language": self.language, "commit_ids": self.commit_ids, "most": _FEW_FILES + 1}
+        self.cursor.execute(query("files_below"), values)
+        rows = self.cursor.fetchall()
+        # A directory is always looked through: names alone would lead to all the others first.
+        if len(rows) > _FEW_FILES and self.path is None:
+            return None
+        if len(rows) > _FEW_FILES:
+            self.cursor.execute(query("files_below"), {**values, "most": None})
+            rows = self.cursor.fetchall()
+        files: Files = {}
+        for blob_id, *where in rows:
+            files.setdefault(blob_id, []).append(tuple(where))
+        return files
+
+    def _in_files(self, names: str, values: dict[str, Any], files: Files) -> list[SymbolHit]:
+        if not files:
+            return []
+        self.cursor.execute(query("symbols_in_contents").replace("{names}", names), {**values, "blob_ids": list(files)})
+        found = [(blob_id, symbol) for blob_id, *symbol in self.cursor.fetchall()]
+        return [SymbolHit(*where, *symbol) for blob_id, symbol in found for where in files[blob_id]][: values["limit"]]
+
+    def _in_commits(self, names: str, name: str, values: dict[str, Any]) -> list[SymbolHit]:
+        """In the order of the names' index, a page after the other, each larger than the one before."""
+        hits: list[SymbolHit] = []
+        # Just in front of the first: an index scan begins where the last bound that it is given says.
+        after: tuple[Any, ...] = (name, -1, -1)
+        page = _FIRST_PAGE
+        while len(hits) < values["limit"]:
+            bounds = {**values, **dict(zip(("name_after", "blob_after", "ordinal_after"), after, strict=True))}
+            self.cursor.execute(query("end_of_page").replace("{names}", names), {**bounds, "page": page})
+            end = self.cursor.fetchone()
+            if end is None:
+                break
+            bounds |= dict(zip(("name_to", "blob_to", "ordinal_to"), end, strict=True))
+            bounds["limit"] = values["limit"] - len(hits)
+            self.cursor.execute(query("symbols_on_page").replace("{names}", names), bounds)
+            hits += [SymbolHit(*row) for row in self.cursor.fetchall()]
+            after, page = end, page * 4
         return hits
-    return sorted(hits, key=lambda hit: (hit.name, hit.repository, hit.repository_url, hit.file, hit.first_line))
 
 
 def outline(cursor: Cursor, path: str, *, repository: str | None = None, commit: str | None = None) -> list[SymbolHit]:
@@ -126,20 +198,13 @@ def dependents(
     return [DependentHit(*row) for row in cursor.fetchall()]
 
 
-def _comparison(cursor: Cursor, match: Match) -> tuple[str, str]:
-    """A condition on names and an order, both served by one index."""
-    if match == "exact":
-        return "s.name = %(name)s", "s.name, s.blob_id, s.ordinal, f.path"
-    if match == "prefix":
-        return "s.name LIKE %(pattern)s", "s.name, s.blob_id, s.ordinal, f.path"
+def _similar_names(cursor: Cursor, name: str) -> list[str]:
+    """Names that are alike, the most similar first; without pg_trgm the same name in any case."""
     cursor.execute(query("place_of_trigrams"))
     place: Any = cursor.fetchone()
-    if place is None:
-        return "lower(s.name) = lower(%(name)s)", "s.name, s.blob_id, s.ordinal, f.path"
-    return (
-        f"s.name OPERATOR({place[0]}.%%) %(name)s",
-        f"{place[0]}.similarity(s.name, %(name)s) DESC, s.name, s.blob_id, s.ordinal, f.path",
-    )
+    statement = query("names_in_any_case") if place is None else query("names_alike").replace("{place}", place[0])
+    cursor.execute(statement, {"name": name, "limit": _SIMILAR_NAMES})
+    return [row[0] for row in cursor.fetchall()]
 
 
 def _commits(cursor: Cursor, repository: str | None, commit: str | None) -> list[int]:

@@ -57,6 +57,9 @@ def store_blobs(cursor: Cursor, parsed: Mapping[Blob, Parsed]) -> None:
         for ordinal, symbol in enumerate(parsed[blob].symbols)
     )
     copy(cursor, "copy_symbols", symbols)
+    names = {symbol.name for blob in fresh for symbol in parsed[blob].symbols}
+    if names:
+        cursor.execute(query("insert_names"), {"names": list(names)})
     imports = (
         (blob_id, ordinal, *each)
         for blob, blob_id in fresh.items()

@@ -13,7 +13,7 @@
 --   removes it when touched_at is old.
 --
 -- Lock order of every writer: repositories, listings, commits, listing_files by path. Blobs are stored in transactions
--- of their own: blobs by (oid, language) in one statement, then their symbols. Two jobs that share blobs meet in the
+-- of their own: blobs by (oid, language) in one statement, then what belongs to them. Two jobs that share blobs meet in the
 -- same order, two jobs of one repository meet at its row, and neither pair can deadlock.
 
 CREATE TABLE listings (

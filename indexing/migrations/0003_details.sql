@@ -3,6 +3,7 @@
 --
 -- Table map, in addition
 --   imports        what a content wants of other files; resolved when it is asked for, since that depends on the commit
+--   symbol_names   each name once, for fuzzy search; names that nothing has any more may stay
 --
 -- How an import finds its file: a file has a module, made of its path ('/src/pkg/app' for src/pkg/app.py); an import has
 -- one, made of what it says ('/pkg/app'). One ends with the other, at a slash. Modules are indexed in reverse, so that
@@ -45,6 +46,11 @@ ALTER TABLE listing_files ADD COLUMN module text COLLATE "C";  -- indexing.langu
 -- Serves: which file an import means.
 CREATE INDEX listing_files_by_module ON listing_files (listing_id, reverse(module)) WHERE module IS NOT NULL;
 
+CREATE TABLE symbol_names (
+  name text COLLATE "C" PRIMARY KEY
+);
+INSERT INTO symbol_names SELECT DISTINCT name FROM symbols;
+
 -- Fuzzy search. pg_trgm may be missing, or not ours to install: then a name is found whatever its case, and no more.
 DO $$
 DECLARE
@@ -60,11 +66,11 @@ BEGIN
   SELECT n.nspname INTO place FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
    WHERE e.extname = 'pg_trgm';
   IF place IS NOT NULL THEN
-    -- Serves: symbols by similar name.
-    EXECUTE format('CREATE INDEX symbols_by_likeness ON symbols USING gin (name %I.gin_trgm_ops)', place);
+    -- Serves: names by likeness.
+    EXECUTE format('CREATE INDEX symbol_names_by_likeness ON symbol_names USING gin (name %I.gin_trgm_ops)', place);
   ELSE
     -- Serves: the same, as far as that goes.
-    CREATE INDEX symbols_by_likeness ON symbols (lower(name), blob_id, ordinal);
+    CREATE INDEX symbol_names_by_likeness ON symbol_names (lower(name));
   END IF;
 END $$;
 

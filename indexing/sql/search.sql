@@ -1,38 +1,68 @@
--- name: find_symbols
--- From the name, in the order of its index, to the files and the commit that is asked for: no more is read than shown,
--- unless a filter leaves little of it.
-SELECT r.name, r.url, c.sha, f.path, f.language, s.name, s.kind, s.first_line, s.last_line, s.signature, s.parent,
+-- name: end_of_page
+-- Where the next so many symbols with such names end. From the index alone.
+SELECT name, blob_id, ordinal
+  FROM (SELECT s.name, s.blob_id, s.ordinal FROM indexing.symbols AS s
+         WHERE {names} AND (s.name, s.blob_id, s.ordinal) > (%(name_after)s, %(blob_after)s, %(ordinal_after)s)
+         ORDER BY s.name, s.blob_id, s.ordinal
+         LIMIT %(page)s) AS page
+ ORDER BY name DESC, blob_id DESC, ordinal DESC
+ LIMIT 1;
+
+-- name: symbols_on_page
+-- From each symbol to the files that have its content in a commit that is asked for. OFFSET 0 keeps that direction: how
+-- many files a span of steps holds cannot be estimated, and the other way round reads every file there is.
+SELECT f.repository, f.url, f.sha, f.path, f.language, s.name, s.kind, s.first_line, s.last_line, s.signature, s.parent,
        s.first_column, s.last_column, s.first_byte, s.end_byte, s.doc, s.exported
-  FROM indexing.symbols AS s
-  JOIN indexing.listing_files AS f ON f.blob_id = s.blob_id
-  JOIN indexing.listings AS l ON l.id = f.listing_id
-  JOIN indexing.repositories AS r ON r.id = l.repository_id
-  JOIN indexing.commits AS c ON c.id = r.current_commit_id AND c.listing_id = l.id
-                            AND c.step BETWEEN f.first_step AND f.last_step
- WHERE {names}
-   AND (%(kind)s::text IS NULL OR s.kind = %(kind)s)
-   AND (%(language)s::text IS NULL OR f.language = %(language)s)
-   AND (%(path)s::text IS NULL OR f.path = %(path)s OR f.path LIKE %(path_prefix)s)
-   AND (%(repository)s::text IS NULL OR %(repository)s IN (r.name, r.url, r.id::text))
- ORDER BY {order}
+  FROM (SELECT * FROM indexing.symbols AS s
+         WHERE {names} AND (s.name, s.blob_id, s.ordinal) > (%(name_after)s, %(blob_after)s, %(ordinal_after)s)
+           AND (s.name, s.blob_id, s.ordinal) <= (%(name_to)s, %(blob_to)s, %(ordinal_to)s)
+           AND (%(kind)s::text IS NULL OR s.kind = %(kind)s)
+         ORDER BY s.name, s.blob_id, s.ordinal
+        OFFSET 0) AS s
+ CROSS JOIN LATERAL (
+         SELECT r.name AS repository, r.url, c.sha, f.path, f.language
+           FROM indexing.listing_files AS f
+           JOIN indexing.commits AS c ON c.listing_id = f.listing_id AND c.id = ANY (%(commit_ids)s)
+                                     AND c.step BETWEEN f.first_step AND f.last_step
+           JOIN indexing.repositories AS r ON r.id = c.repository_id
+          WHERE f.blob_id = s.blob_id AND (%(language)s::text IS NULL OR f.language = %(language)s)
+         OFFSET 0) AS f
+ ORDER BY s.name, s.blob_id, s.ordinal, f.path
  LIMIT %(limit)s;
 
--- name: find_symbols_at
--- The same in a commit that is named; any of its repositories'.
-SELECT r.name, r.url, c.sha, f.path, f.language, s.name, s.kind, s.first_line, s.last_line, s.signature, s.parent,
-       s.first_column, s.last_column, s.first_byte, s.end_byte, s.doc, s.exported
-  FROM indexing.symbols AS s
-  JOIN indexing.listing_files AS f ON f.blob_id = s.blob_id
-  JOIN indexing.commits AS c ON c.listing_id = f.listing_id AND c.step BETWEEN f.first_step AND f.last_step
-                            AND c.id = ANY (%(commit_ids)s)
+-- name: files_below
+-- The contents of a directory or a file, or of whole commits: when they are few, names are looked for in them only.
+SELECT f.blob_id, r.name, r.url, c.sha, f.path, f.language
+  FROM indexing.commits AS c
   JOIN indexing.repositories AS r ON r.id = c.repository_id
- WHERE {names}
-   AND (%(kind)s::text IS NULL OR s.kind = %(kind)s)
-   AND (%(language)s::text IS NULL OR f.language = %(language)s)
-   AND (%(path)s::text IS NULL OR f.path = %(path)s OR f.path LIKE %(path_prefix)s)
-   AND (%(repository)s::text IS NULL OR %(repository)s IN (r.name, r.url, r.id::text))
- ORDER BY {order}
+ CROSS JOIN LATERAL (
+         SELECT f.blob_id, f.path, f.language
+           FROM indexing.listing_files AS f
+          WHERE f.listing_id = c.listing_id AND c.step BETWEEN f.first_step AND f.last_step AND f.blob_id IS NOT NULL
+            AND (%(path)s::text IS NULL OR f.path = %(path)s OR (f.path >= %(path)s || '/' AND f.path < %(path)s || '0'))
+            AND (%(language)s::text IS NULL OR f.language = %(language)s)
+          LIMIT %(most)s) AS f
+ WHERE c.id = ANY (%(commit_ids)s)
+ LIMIT %(most)s;
+
+-- name: symbols_in_contents
+-- By the names' index, or by the contents' where those are fewer.
+SELECT s.blob_id, s.name, s.kind, s.first_line, s.last_line, s.signature, s.parent, s.first_column, s.last_column,
+       s.first_byte, s.end_byte, s.doc, s.exported
+  FROM indexing.symbols AS s
+ WHERE {names} AND s.blob_id = ANY (%(blob_ids)s) AND (%(kind)s::text IS NULL OR s.kind = %(kind)s)
+ ORDER BY s.name, s.blob_id, s.ordinal
  LIMIT %(limit)s;
+
+-- name: names_alike
+-- The most similar names, of whatever commit.
+SELECT name FROM indexing.symbol_names
+ WHERE name OPERATOR({place}.%%) %(name)s
+ ORDER BY {place}.similarity(name, %(name)s) DESC, name
+ LIMIT %(limit)s;
+
+-- name: names_in_any_case
+SELECT name FROM indexing.symbol_names WHERE lower(name) = lower(%(name)s) ORDER BY name LIMIT %(limit)s;
 
 -- name: place_of_trigrams
 -- The schema of pg_trgm; no row where it is not installed.

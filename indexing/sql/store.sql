@@ -26,3 +26,11 @@ COPY indexing.symbols (blob_id, ordinal, name, kind, first_line, last_line, sign
 -- name: copy_imports
 -- In the order of indexing.found.Import.
 COPY indexing.imports (blob_id, ordinal, line, target, module, up) FROM STDIN;
+
+-- name: insert_names
+-- Sorted, and behind the blobs: jobs that bring the same names wait for each other, and never in a circle.
+INSERT INTO indexing.symbol_names (name)
+SELECT name FROM unnest(%(names)s::text[]) AS new (name)
+ WHERE NOT EXISTS (SELECT FROM indexing.symbol_names AS known WHERE known.name = new.name)
+ ORDER BY name COLLATE "C"
+    ON CONFLICT DO NOTHING;
