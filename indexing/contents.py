@@ -23,9 +23,9 @@ from indexing.store import Blob
 _READ_FILES: Final = 1000
 _READ_BYTES: Final = 8 * MIB
 
-#: What is stored in one transaction ends with the file that reaches one of these.
-_STORE_BLOBS: Final = 2000
-_STORE_SYMBOLS: Final = 20_000
+#: What is stored in one transaction ends with the file that reaches one of these: parsers have work for about as long.
+_STORE_BLOBS: Final = 500
+_STORE_SYMBOLS: Final = 5000
 #: So long a killed job may have parsed for nothing, in seconds.
 _STORE_SECONDS: Final = 5.0
 

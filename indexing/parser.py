@@ -24,6 +24,9 @@ CANNOT_LOAD = 70
 #: Where a NUL byte says that a file is not text: git's own rule, in bytes.
 _BINARY_LOOK_BYTES = 8000
 
+#: How far into a JavaScript file its ``@flow`` comment is looked for, in bytes.
+_FLOW_LOOK_BYTES = 1000
+
 
 def main() -> None:
     """Answer batches until stdin ends. Arguments: CPU seconds for a file, seconds more until the kernel ends us,
@@ -51,6 +54,9 @@ def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Pa
         return Parsed(None, skips.BINARY, ())
     source, shift = decoded
     lines = source.count(b"\n") + (not source.endswith(b"\n") and source != b"")
+    if language == "javascript" and b"@flow" in source[:_FLOW_LOOK_BYTES]:
+        # Types as in TypeScript, of which the grammar of JavaScript knows nothing.
+        language = "tsx"
     extractor = _extractor(language)
     if extractor is None:
         return Parsed(lines, None, ())

@@ -1,11 +1,13 @@
 """The parent's side of parsing: a few parser processes, fed and watched by one thread.
 
-A parser gets one batch at a time and answers file by file, so that the first file without an answer is the one to blame
-when it dies or hangs: that file gets a recorded skip, the parser is replaced, and the files behind it go on.
+A parser gets batches, one behind the other, and answers file by file in their order. So the first file without an answer
+is the one to blame when it dies or hangs: that file gets a recorded skip, the parser is replaced, and the files behind
+it go on.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import selectors
 import signal
@@ -14,6 +16,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +32,10 @@ from indexing.parser import CANNOT_LOAD
 #: costs nothing.
 _BATCH_FILES: Final = 32
 _BATCH_BYTES: Final = 256 * KIB
+
+#: A parser with so many files before it gets more: it is not to wait while the parent reads or stores.
+_AHEAD_FILES: Final = 48
+_PIPE_BYTES: Final = 1 << 20
 
 #: The same for the first batch of a parser, so that a few files go to all of them and not to one.
 _FIRST_FILES: Final = 6
@@ -80,33 +87,36 @@ class Parsers:
     def parse(self, tasks: Iterable[Task], on_wait: Callable[[], None]) -> Iterator[tuple[Task, Parsed]]:
         """Parse all tasks; answers come as they are ready, in no order.
 
-        Takes tasks as parsers become free, never more than a batch each. Calls ``on_wait`` several times a second; it
+        Takes tasks as parsers become free, never more than some batches. Calls ``on_wait`` several times a second; it
         may raise to stop. TransientIndexError when no parser can be kept alive.
         """
         source = iter(tasks)
         again: deque[Task] = deque()
         exhausted = False
         while True:
-            while (not exhausted or again) and self._has_room():
+            while (again and self._has_room(0)) or (not exhausted and self._has_room(_AHEAD_FILES)):
                 # A file that killed a parser goes alone: if another dies, it is clear of what.
                 is_first = len(self._running) < self._limits.parse_processes
-                batch = [again.popleft()] if again else _batch(source, is_first=is_first)
+                batch = [again.popleft()] if again and self._has_room(0) else _batch(source, is_first=is_first)
                 exhausted = exhausted or not batch
                 if batch:
-                    self._idle().send(batch)
+                    self._least_busy().send(batch)
             if exhausted and not again and not any(parser.tasks for parser in self._running):
                 return
             on_wait()
             yield from self._collect(again)
 
-    def _has_room(self) -> bool:
-        return len(self._running) < self._limits.parse_processes or not all(each.tasks for each in self._running)
+    def _has_room(self, most_tasks: int) -> bool:
+        """Whether a parser has no more tasks than these, or another one may be started."""
+        return len(self._running) < self._limits.parse_processes or any(
+            len(each.tasks) <= most_tasks for each in self._running
+        )
 
-    def _idle(self) -> _Parser:
-        """One without tasks, started when there is none: nothing starts before there is something to parse."""
-        for parser in self._running:
-            if not parser.tasks:
-                return parser
+    def _least_busy(self) -> _Parser:
+        """The one with the fewest tasks; a new one while all are busy and one may be started, and not before."""
+        least = min(self._running, key=lambda each: len(each.tasks), default=None)
+        if least is not None and (not least.tasks or len(self._running) >= self._limits.parse_processes):
+            return least
         parser = _Parser(self._command, self._limits)
         self._running.append(parser)
         self._selector.register(parser.stdout, selectors.EVENT_READ, parser)
@@ -198,15 +208,22 @@ class _Parser:
         self.stdout = self._process.stdout.fileno()
         os.set_blocking(self.stdin, False)
         os.set_blocking(self.stdout, False)
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            # Work for as long as the parent stores something. The kernel may allow less, which costs only time.
+            with suppress(OSError):
+                for descriptor in (self.stdin, self.stdout):
+                    fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     @property
     def exit_code(self) -> int | None:
         return self._process.returncode
 
     def send(self, batch: Sequence[Task]) -> None:
-        self.tasks = deque(batch)
-        self.unsent = memoryview(frames.encode_batch([(task.language, task.content) for task in batch]))
-        self.deadline = time.monotonic() + self._silence_seconds
+        if not self.tasks:
+            self.deadline = time.monotonic() + self._silence_seconds
+        self.tasks.extend(batch)
+        encoded = frames.encode_batch([(task.language, task.content) for task in batch])
+        self.unsent = memoryview(b"".join([self.unsent, encoded]) if self.unsent else encoded)
 
     def write(self) -> None:
         try:

@@ -94,7 +94,13 @@ GRAMMATICAL = Grammatical(
         "type_alias": _alias,
         "import": _import,
     },
-    descend=node_types("source_file class_body enum_class_body block function_body statements import_list"),
+    # Objects without a name hide in expressions.
+    descend=node_types(
+        """
+    source_file class_body enum_class_body block function_body statements import_list object_literal getter
+    return_expression call_expression value_arguments value_argument lambda_literal annotated_lambda
+    """
+    ),
     comments=frozenset({"line_comment", "block_comment", "multiline_comment"}),
     exported=_is_exported,
 )

@@ -12,9 +12,15 @@ from indexing.languages.imports import imported
 from indexing.languages.rules import first_child, function_or_method, is_constant_name, named, node_types
 
 
-def _constant(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
+def _assignment(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
+    """``LIMIT = 3``, ``double = lambda x: 2 * x``."""
     left = node.child_by_field_name("left")
-    if left is None or left.type != "identifier" or scope not in (None, "class"):
+    if left is None or left.type != "identifier":
+        return ()
+    right = node.child_by_field_name("right")
+    if right is not None and right.type == "lambda":
+        return (Found(text(left), "method" if scope == "class" else "function"),)
+    if scope not in (None, "class"):
         return ()
     name = text(left)
     return (Found(name, "constant"),) if is_constant_name(name) else ()
@@ -66,7 +72,7 @@ GRAMMATICAL = Grammatical(
     rules={
         "function_definition": function_or_method(frozenset({"class"})),
         "class_definition": named("class"),
-        "assignment": _constant,
+        "assignment": _assignment,
         "type_alias_statement": _type_alias,
         "import_statement": _import,
         "import_from_statement": _import_from,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tree_sitter_typescript
 
-from indexing.found import Grammatical, Rule
+from indexing.found import Found, Grammatical, Rule
 from indexing.languages import javascript
 from indexing.languages.rules import named, qualified
 
@@ -15,6 +15,7 @@ _RULES: dict[str, Rule] = {
     "function_signature": named("function"),
     "method_signature": javascript.method,
     "abstract_method_signature": javascript.method,
+    "construct_signature": lambda _node, _scope, _text: (Found("new", "method"),),
     "public_field_definition": javascript.member("name"),
     "interface_declaration": named("interface"),
     "type_alias_declaration": named("type"),

@@ -110,16 +110,20 @@ SELECT DISTINCT r.name, r.url, c.sha, f.path, f.language, i.line, i.target
                                   AND c.step BETWEEN t.first_step AND t.last_step
  CROSS JOIN LATERAL (
          SELECT i.blob_id, i.line, i.target, i.module, i.up
-           FROM unnest(indexing.endings_of(t.module)) AS ending
-           JOIN indexing.imports AS i ON reverse(i.module) = reverse(ending) AND i.up IS DISTINCT FROM -1
+           FROM indexing.imports AS i
+          WHERE i.up IS DISTINCT FROM -1
+            AND reverse(i.module) = ANY (ARRAY(SELECT reverse(each) FROM unnest(indexing.endings_of(t.module)) AS each))
           UNION ALL
          SELECT i.blob_id, i.line, i.target, i.module, i.up
            FROM indexing.imports AS i
           WHERE i.up = -1 AND reverse(i.module) >= reverse(t.module)
             AND reverse(i.module) < left(reverse(t.module), -1) || '0'
        ) AS i
-  JOIN indexing.listing_files AS f ON f.blob_id = i.blob_id AND f.listing_id = c.listing_id
-                                  AND c.step BETWEEN f.first_step AND f.last_step
+ CROSS JOIN LATERAL (
+         SELECT f.path, f.language, f.module
+           FROM indexing.listing_files AS f
+          WHERE f.blob_id = i.blob_id AND f.listing_id = c.listing_id AND c.step BETWEEN f.first_step AND f.last_step
+         OFFSET 0) AS f
  CROSS JOIN LATERAL indexing.files_imported(c.listing_id, c.step, f.path, f.language, f.module, i.module, i.up) AS found
  WHERE c.id = ANY (%(commit_ids)s) AND found.imported_path = t.path
  ORDER BY 1, 2, 3, 4, 6
