@@ -1,8 +1,8 @@
 """The parent's side of parsing: a few parser processes, fed and watched by one thread.
 
-A parser gets batches, one behind the other, and answers file by file in their order. So the first file without an answer
-is the one to blame when it dies or hangs: that file gets a recorded skip, the parser is replaced, and the files behind
-it go on.
+A parser gets batches, one behind the other, and answers file by file in their order. So the first file without an
+answer is the one to blame when it dies or hangs: that file gets a recorded skip, the parser is replaced, and the files
+behind it go on.
 """
 
 from __future__ import annotations
