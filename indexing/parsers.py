@@ -33,6 +33,12 @@ from indexing.parser import CANNOT_LOAD
 _BATCH_FILES: Final = 32
 _BATCH_BYTES: Final = 256 * KIB
 
+#: A parser that was given so many bytes is replaced: its memory grows a little with each file.
+_WORN_BYTES: Final = 16 * 1024 * KIB
+
+#: A file of more bytes is not parsed beside another such one.
+_LARGE_BYTES: Final = 192 * KIB
+
 #: A parser with so many files before it gets more: it is not to wait while the parent reads or stores.
 _AHEAD_FILES: Final = 48
 _PIPE_BYTES: Final = 1 << 20
@@ -100,7 +106,7 @@ class Parsers:
                 batch = [again.popleft()] if again and self._has_room(0) else _batch(source, is_first=is_first)
                 exhausted = exhausted or not batch
                 if batch:
-                    self._least_busy().send(batch)
+                    self._taker_of(batch).send(batch)
             if exhausted and not again and not any(parser.tasks for parser in self._running):
                 return
             on_wait()
@@ -109,12 +115,21 @@ class Parsers:
     def _has_room(self, most_tasks: int) -> bool:
         """Whether a parser has no more tasks than these, or another one may be started."""
         return len(self._running) < self._limits.parse_processes or any(
-            len(each.tasks) <= most_tasks for each in self._running
+            len(each.tasks) <= most_tasks and not each.is_worn for each in self._running
         )
+
+    def _taker_of(self, batch: Sequence[Task]) -> _Parser:
+        """The least busy, but large files one behind the other: a tree takes 100 times its source."""
+        if _has_large(batch):
+            for parser in self._running:
+                if _has_large(parser.tasks) and not parser.is_worn:
+                    return parser
+        return self._least_busy()
 
     def _least_busy(self) -> _Parser:
         """The one with the fewest tasks; a new one while all are busy and one may be started, and not before."""
-        least = min(self._running, key=lambda each: len(each.tasks), default=None)
+        fresh = [each for each in self._running if not each.is_worn]
+        least = min(fresh, key=lambda each: len(each.tasks), default=None)
         if least is not None and (not least.tasks or len(self._running) >= self._limits.parse_processes):
             return least
         parser = _Parser(self._command, self._limits)
@@ -137,6 +152,8 @@ class Parsers:
             yield from answers
             if not alive:
                 yield from self._bury(parser, again)
+            elif parser.is_worn and not parser.tasks:
+                self._end(parser)
         now = time.monotonic()
         for parser in [each for each in self._running if each.tasks and now > each.deadline]:
             parser.silent = True
@@ -191,6 +208,7 @@ class _Parser:
         #: It has loaded all it needs: what happens from here on is a file's fault.
         self.is_ready = False
         self.deadline = 0.0
+        self._sent_bytes = 0
         self._silence_seconds = limits.parse_silence_seconds
         self._received = bytearray()
         self._process = subprocess.Popen(  # noqa: S603 our own module, no shell, nothing of the repository in it
@@ -215,6 +233,11 @@ class _Parser:
                     fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     @property
+    def is_worn(self) -> bool:
+        """Whether it has parsed so much that a new one takes less memory."""
+        return self._sent_bytes > _WORN_BYTES
+
+    @property
     def exit_code(self) -> int | None:
         return self._process.returncode
 
@@ -222,6 +245,7 @@ class _Parser:
         if not self.tasks:
             self.deadline = time.monotonic() + self._silence_seconds
         self.tasks.extend(batch)
+        self._sent_bytes += sum(len(task.content) for task in batch)
         encoded = frames.encode_batch([(task.language, task.content) for task in batch])
         self.unsent = memoryview(b"".join([self.unsent, encoded]) if self.unsent else encoded)
 
@@ -259,6 +283,10 @@ class _Parser:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def _has_large(tasks: Iterable[Task]) -> bool:
+    return any(len(task.content) > _LARGE_BYTES for task in tasks)
 
 
 def _batch(source: Iterator[Task], *, is_first: bool) -> list[Task]:

@@ -15,6 +15,7 @@ from https_git_server import GitServer, serve
 from index_database import Index
 
 from indexing import cache as cache_module
+from indexing import git
 from indexing.access import Access
 from indexing.cache import Cache, size_of
 from indexing.errors import RepositoryNotFound, RepositoryRefused, RepositoryTooLarge, TransientIndexError
@@ -240,6 +241,13 @@ def test_a_token_reaches_the_server_and_nothing_else(
     assert not any(TOKEN.encode() in content for content in stored)
     dump = index.rows("SELECT string_agg(r::text, '') FROM indexing.repositories AS r")
     assert TOKEN not in str(dump)
+
+
+def test_an_error_of_gits_that_quotes_a_secret_is_told_without_it(tmp_path: Path) -> None:
+    with pytest.raises(git.GitFailed) as failed:
+        git.run([TOKEN], environment=git.environment(tmp_path), timeout_seconds=10, secret=TOKEN)
+    assert "'***' is not a git command" in failed.value.stderr
+    assert TOKEN not in failed.value.stderr
 
 
 def test_a_wrong_token_is_a_permanent_error_that_does_not_show_it(

@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from git_repositories import Repository
 from index_database import Index
 from waiting import wait_until
 
-from indexing import languages
+from indexing import languages, parsers
 from indexing.errors import TransientIndexError
 from indexing.limits import Limits
 from indexing.report import Progress
@@ -137,6 +138,23 @@ def test_sources_that_parsers_are_slow_with_end(index: Index, make_repository: M
     assert skips.pop("good.py") is None
     assert set(skips) == {*files, "minified.js"}
     assert set(skips.values()) <= {None, "parse_timeout", "parse_crashed", "parse_memory", "too_many_symbols"}
+
+
+def test_parsers_are_replaced_after_a_while_and_no_file_is_lost(
+    index: Index, make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parsers, "_WORN_BYTES", 2000)
+    started: list[int] = []
+    begin = parsers._Parser.__init__
+
+    def count(self: parsers._Parser, *arguments: Any) -> None:
+        started.append(1)
+        begin(self, *arguments)
+
+    monkeypatch.setattr(parsers._Parser, "__init__", count)
+    repository = make_repository({f"{n}.py": f"def f{n}(): pass\n" for n in range(400)})
+    assert index.run(repository.url, limits=Limits(parse_processes=2)).symbols_extracted == 400
+    assert len(started) > 3
 
 
 def test_a_parser_that_cannot_load_a_language_blames_no_file(
