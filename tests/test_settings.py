@@ -315,3 +315,16 @@ class TestConnection:
         server.run("ALTER DATABASE {} ALLOW_CONNECTIONS false", empty_database.rpartition("/")[2])
 
         assert "is not currently accepting connections" in self.problem_with(empty_database)
+
+
+class TestTokens:
+    def test_are_read_and_never_shown(self) -> None:
+        settings = load(INDEX_GIT_TOKENS=f"github.com={SECRET}, git.example:8443=other={SECRET}")
+
+        assert settings.index_git_tokens == (f"github.com={SECRET}", f"git.example:8443=other={SECRET}")
+        assert SECRET not in repr(settings)
+
+    def test_in_another_form_are_refused_without_showing_them(self) -> None:
+        (problem,) = problems_of(INDEX_GIT_TOKENS=SECRET)
+
+        assert "INDEX_GIT_TOKENS to be HOST=TOKEN" in problem
