@@ -60,7 +60,7 @@ class _Rule:
     expected: str
     parse: Callable[[environs.Env, str, Any], Any]
     accepts: Callable[[Any], bool] = lambda value: True
-    #: Its values are shown to nobody.
+    #: A value that no message may show.
     is_secret: bool = False
 
 
@@ -103,6 +103,19 @@ def _token() -> Any:
 def _switch(default: bool) -> Any:
     rule = _Rule("1 or 0", lambda env, key, unset: env.bool(key, unset))
     return field(default=default, metadata={"rule": rule})
+
+
+def _words(expected: str, accepts: Callable[[str], bool], *, is_secret: bool = False) -> Any:
+    def parse(env: environs.Env, key: str, unset: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(word for word in re.split(r"[,\s]+", env.str(key, "")) if word) or unset
+
+    rule = _Rule(expected, parse, lambda words: all(map(accepts, words)), is_secret)
+    return field(default=(), metadata={"rule": rule})
+
+
+def _is_token(word: str) -> bool:
+    host, _, token = word.partition("=")
+    return bool(host and token)
 
 
 def _is_schema_of_our_own(name: str) -> bool:
@@ -170,8 +183,26 @@ class Settings:
     index_max_files: int = _whole(500_000, "a whole number of files, 1 or more", least=1)
     #: Parser processes of one job; None: chosen from the cores of the machine.
     index_parallelism: int | None = _whole(None, "a whole number of processes, 1 to 256", least=1, most=256)
+    #: Commits of one repository that stay readable beside the current one; older ones are removed now and then.
+    index_keep_commits: int = _whole(100, "a whole number of commits, 1 or more", least=1)
     #: The longest git command, a fetch included.
     git_timeout: float = _seconds(600.0, "a number of seconds, more than 0")
+    #: Where fetched repositories stay for their next commit; empty: .cache/indexq in the home directory.
+    index_cache_directory: str = _text("", "an absolute path", lambda path: not path or Path(path).is_absolute())
+    #: What they may take on disk together.
+    index_cache_bytes: int = _whole(10 * 1024**3, "a whole number of bytes, 1 or more", least=1, most=2**63 - 1)
+    #: HOST=TOKEN for private repositories over https.
+    index_git_tokens: tuple[str, ...] = _words("HOST=TOKEN, separated by commas", _is_token, is_secret=True)
+    #: A program that git asks for passwords, for hosts without a token.
+    index_askpass: str = _text("", "the absolute path of a program", lambda path: not path or Path(path).is_absolute())
+    #: Hosts and networks that may be read although their address is not public.
+    index_allowed_hosts: tuple[str, ...] = _words(
+        "host names or networks such as 10.0.0.0/8, separated by commas", lambda word: "=" not in word
+    )
+    #: Where repositories of the worker's own machine may lie; empty: anywhere.
+    index_local_directories: tuple[str, ...] = _words(
+        "absolute paths, separated by commas", lambda path: Path(path).is_absolute()
+    )
 
     health_host: str = _text("127.0.0.1", "an address to listen on", lambda host: " " not in host)
     #: Where the workers serve the health application themselves; None: they do not.
@@ -199,8 +230,8 @@ class Settings:
         return mask_url(self.supabase_db_url)
 
     def __repr__(self) -> str:
-        token = "***" if self.status_page_token else ""
-        shown = {**vars(self), "supabase_db_url": self.masked_url(), "status_page_token": token}
+        secrets = {each.name: "***" for each in fields(self) if _is_secret(each.metadata) and getattr(self, each.name)}
+        shown = {**vars(self), **secrets, "supabase_db_url": self.masked_url()}
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
@@ -259,6 +290,10 @@ class _Environment(environs.Env):
 
     def _get_value(self, env_key: str, default: Any) -> Any:
         return self._given.get(env_key) or self._environ.get(env_key) or default
+
+
+def _is_secret(metadata: Mapping[Any, Any]) -> bool:
+    return "rule" in metadata and bool(metadata["rule"].is_secret)
 
 
 def _complaint(key: str, rule: _Rule, env: environs.Env) -> str:

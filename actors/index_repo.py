@@ -7,9 +7,11 @@ tells each of them what the other one says, and keeps ``index_jobs`` true for th
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dramatiq
@@ -18,6 +20,7 @@ from dramatiq.middleware import Interrupt, TimeLimitExceeded
 
 from broker import broker, settings
 from indexing import jobs
+from indexing.access import Access
 from indexing.errors import PermanentIndexError
 from indexing.limits import Limits
 from indexing.report import Progress
@@ -71,6 +74,7 @@ def index_repo(index_job_id: str, repository_id: str, commit_sha: str | None = N
             request.repository_id,
             request.commit_sha,
             limits=_limits(),
+            access=_access(),
             on_progress=_progress_writer(notes, request),
             before_publish=broker.hold_lease,
         )
@@ -112,10 +116,33 @@ def _limits() -> Limits:
         max_file_bytes=settings.index_max_file_bytes,
         max_files=settings.index_max_files,
         fetch_timeout_seconds=settings.git_timeout,
+        keep_commits=settings.index_keep_commits,
     )
     if settings.index_parallelism is not None:
         limits = replace(limits, parse_processes=settings.index_parallelism)
     return limits
+
+
+def _access() -> Access:
+    return Access(
+        tokens=dict(each.split("=", 1) for each in settings.index_git_tokens),
+        askpass=settings.index_askpass or None,
+        allowed_hosts=settings.index_allowed_hosts,
+        local_directories=settings.index_local_directories or ("/",),
+        cache_directory=settings.index_cache_directory or _cache_at_home(),
+        cache_bytes=settings.index_cache_bytes,
+    )
+
+
+def _cache_at_home() -> str | None:
+    """Where a worker that was told nothing keeps what it fetched; None for a user who may write nowhere."""
+    directory = Path(os.environ.get("HOME", "/")) / ".cache" / "indexq"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as trouble:
+        log.warning("no_fetch_cache directory=%s: %s; set INDEX_CACHE_DIRECTORY", directory, trouble)
+        return None
+    return str(directory)
 
 
 def _progress_writer(connection: psycopg2.extensions.connection, request: IndexRequest) -> Callable[[Progress], None]:

@@ -12,6 +12,8 @@ COMMANDS = {
     "index": "commands.index",
     "status": "commands.status",
     "symbols": "commands.symbols",
+    "outline": "commands.outline",
+    "dependents": "commands.dependents",
     "queues": "commands.queues",
     "jobs": "commands.jobs",
     "workers": "commands.workers",

@@ -1,4 +1,4 @@
-"""One file's content -> its symbols: a parse with a budget, then one walk over the part of the tree that can define.
+"""One file's content -> its symbols and imports: a parse with a budget, then one walk over what can define something.
 
 The walk never recurses and looks at a node once, so that a deep or wide tree costs no more than its size. Nodes that no
 rule and no ``descend`` entry names are not entered: expressions and bodies that cannot define anything are never seen.
@@ -6,24 +6,27 @@ rule and no ``descend`` entry names are not entered: expressions and bodies that
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from tree_sitter import Language as Grammar
 from tree_sitter import Node, Parser, Tree
+
+from indexing.found import Export, Found, Grammatical, Import, Rule, Scope, Symbol, Visibility
+from indexing.wording import Source
 
 #: Longest stored name, in characters; longer ones are cut. An index row takes 2,700 bytes at most.
 MAX_NAME = 255
 #: Longest stored qualified name of a parent, in characters: deep nesting would make these grow with its square.
 MAX_PARENT = 500
-#: Longest stored signature, in characters.
-MAX_SIGNATURE = 300
+#: Imports kept of one file; what has more is generated.
+MAX_IMPORTS = 2000
 
 #: Nodes between two looks at the clock.
 _NODES_PER_CLOCK: Final = 1024
+
+#: The parser asks so often that the clock would take a tenth of its time.
+_CALLS_PER_CLOCK: Final = 16
 
 #: How much of a source the parser is handed at a time, in bytes.
 _CHUNK_BYTES: Final = 64 * 1024
@@ -31,39 +34,7 @@ _CHUNK_BYTES: Final = 64 * 1024
 #: The number of tree-sitter's ERROR nodes, which no grammar lists; what is inside one is often whole.
 _ERROR_KIND: Final = 0xFFFF
 
-_WHITESPACE = re.compile(r"\s+")
-_SIGNATURE_END = " \t{:=;"
-
-
-class Symbol(NamedTuple):
-    """One definition. Lines count from 1, the last one included; ``parent`` is the qualified name around it."""
-
-    name: str
-    kind: str
-    first_line: int
-    last_line: int
-    signature: str
-    parent: str | None
-
-
-class Found(NamedTuple):
-    """What a rule makes of a node: a symbol, and the scope of what is inside it."""
-
-    name: str
-    kind: str
-    #: False: only a scope, such as Rust's ``impl Name``.
-    is_symbol: bool = True
-    #: Where the definition itself begins, behind annotations; None: where the node does.
-    start: Node | None = None
-    #: Said in the name or beside it (``Foo::bar``, a Go receiver); None: what encloses it.
-    parent: str | None = None
-
-
-#: The source of a node; empty for None. ``Node.text`` must not be used: it crashes on trees parsed through a callback.
-Text = Callable[[Node | None], str]
-
-#: A node, the kind of the scope it is in (None: the file), how to get text -> what the node defines.
-Rule = Callable[[Node, str | None, Text], Iterable[Found]]
+_FUNCTIONS: Final = frozenset({"function", "method"})
 
 
 class OutOfTime(Exception):
@@ -74,47 +45,57 @@ class TooManySymbols(Exception):
     """The file defines more than is kept of one file."""
 
 
-@dataclass(frozen=True)
-class Grammatical:
-    """How one language's trees are read."""
-
-    grammar: Callable[[], object]
-    rules: Mapping[str, Rule]
-    #: Nodes to look into that define nothing themselves.
-    descend: frozenset[str]
-    #: Between the parts of a qualified name.
-    separator: str = "."
-
-
 class Extractor:
     """A parser of one language, used for one file after another."""
 
     def __init__(self, language: Grammatical) -> None:
         grammar = Grammar(language.grammar())
         self._parser = Parser(grammar)
-        self._separator = language.separator
+        self._language = language
         # Looked up by number, once a node. Several numbers have the same name; an ERROR node's is in no table.
-        self._actions: dict[int, Rule | None] = {_ERROR_KIND: None}
+        self._rules: dict[int, Rule] = {}
+        self._entered = {_ERROR_KIND}
+        self._comments: set[int] = set()
+        self._between: set[int] = set()
+        self._wrappers: set[int] = set()
+        self._exporters: set[int] = set()
         for number in range(grammar.node_kind_count):
             name = grammar.node_kind_for_id(number)
-            if name is None:
+            # Keywords have the names of what they begin.
+            if name is None or not grammar.node_kind_is_named(number):
                 continue
             if name in language.rules:
-                self._actions[number] = language.rules[name]
-            elif name in language.descend:
-                self._actions[number] = None
+                self._rules[number] = language.rules[name]
+            if name in language.rules or name in language.descend:
+                self._entered.add(number)
+            for numbers, names in (
+                (self._comments, language.comments),
+                (self._between, language.between),
+                (self._wrappers, language.wrappers),
+                (self._exporters, language.exporters),
+            ):
+                if name in names:
+                    numbers.add(number)
+        self._entered |= self._wrappers | self._exporters
+        self._noticed = self._entered | self._comments | self._between
 
-    def extract(self, source: bytes, *, seconds: float, max_symbols: int) -> list[Symbol]:
-        """The symbols of UTF-8 source, in its order. OutOfTime after ``seconds`` of CPU time; TooManySymbols."""
+    def extract(self, source: bytes, *, seconds: float, max_symbols: int) -> tuple[list[Symbol], list[Import]]:
+        """What UTF-8 source defines and imports, in its order. OutOfTime after ``seconds`` of CPU time; TooManySymbols.
+
+        Lines and columns count from 1, columns in characters; bytes are those of ``source``.
+        """
         deadline = time.thread_time() + seconds
-        return self._walk(self._parse(source, deadline), source, deadline, max_symbols)
+        return _Walk(self, source, deadline, max_symbols).run(self._parse(source, deadline))
 
     def _parse(self, source: bytes, deadline: float) -> Tree:
         late = False
+        asked = 0
 
         def out_of_time(_offset: int, _has_error: bool) -> bool:
-            nonlocal late
-            late = time.thread_time() > deadline
+            nonlocal late, asked
+            asked += 1
+            if asked % _CALLS_PER_CLOCK == 0:
+                late = time.thread_time() > deadline
             return late
 
         # Through a callback, because the budget is ignored for a source given as bytes.
@@ -130,90 +111,176 @@ class Extractor:
                 raise OutOfTime from None
             raise
 
-    def _walk(self, tree: Tree, source: bytes, deadline: float, max_symbols: int) -> list[Symbol]:
-        symbols: list[Symbol] = []
-        scopes: list[tuple[int, str, str]] = []  # depth, qualified name, kind
+
+class _Walk:
+    """One walk over one tree."""
+
+    def __init__(self, extractor: Extractor, source: bytes, deadline: float, max_symbols: int) -> None:
+        self._tables = extractor
+        self._language = extractor._language
+        self._source = Source(source)
+        self._text = self._source.text
+        self._deadline = deadline
+        self._max_symbols = max_symbols
+        self._symbols: list[Symbol] = []
+        self._imports: dict[tuple[str | None, int | None, str], Import] = {}
+        self._exports: set[str] = set()
+        self._scopes: list[Scope] = []
+        #: Comments just seen: first and last byte, and the last row on which what they belong to may begin.
+        self._comment: tuple[int, int, int] | None = None
+        #: How deep the ``export`` around us is; -1: none.
+        self._export_depth = -1
+
+    def run(self, tree: Tree) -> tuple[list[Symbol], list[Import]]:
         cursor = tree.walk()
-        actions = self._actions
+        tables = self._tables
+        noticed, entered, rules, scopes = tables._noticed, tables._entered, tables._rules, self._scopes
         depth = looked_at = 0
         while True:
             looked_at += 1
-            if looked_at % _NODES_PER_CLOCK == 0 and time.thread_time() > deadline:
+            if looked_at % _NODES_PER_CLOCK == 0 and time.thread_time() > self._deadline:
                 raise OutOfTime
             node = cursor.node
             assert node is not None
-            if node.kind_id in actions:
-                while scopes and scopes[-1][0] >= depth:
-                    scopes.pop()
-                rule = actions[node.kind_id]
-                if rule is not None:
-                    self._note(node, rule, source, symbols, scopes, depth)
-                    if len(symbols) > max_symbols:
-                        raise TooManySymbols
-                if cursor.goto_first_child():
-                    depth += 1
-                    continue
+            kind = node.kind_id
+            if kind in noticed:
+                if kind in entered:
+                    while scopes and scopes[-1].depth >= depth:
+                        scopes.pop()
+                    if depth <= self._export_depth:
+                        self._export_depth = -1
+                    if kind in tables._wrappers or kind in tables._exporters:
+                        self._wrap(node, kind, depth)
+                    rule = rules.get(kind)
+                    if rule is not None:
+                        self._note(node, rule, depth)
+                    if cursor.goto_first_child():
+                        depth += 1
+                        continue
+                else:
+                    self._note_comment(node, kind)
             while not cursor.goto_next_sibling():
                 if not cursor.goto_parent():
-                    return symbols
+                    return self._end()
                 depth -= 1
 
-    def _note(
-        self,
-        node: Node,
-        rule: Rule,
-        source: bytes,
-        symbols: list[Symbol],
-        scopes: list[tuple[int, str, str]],
-        depth: int,
-    ) -> None:
-        def text(part: Node | None) -> str:
-            return "" if part is None else source[part.start_byte : part.end_byte].decode("utf-8", "replace")
+    def _end(self) -> tuple[list[Symbol], list[Import]]:
+        if self._exports:
+            self._symbols = [
+                each._replace(exported=True) if each.parent is None and each.name in self._exports else each
+                for each in self._symbols
+            ]
+        return self._symbols, list(self._imports.values())
 
-        around, scope_kind = (scopes[-1][1], scopes[-1][2]) if scopes else (None, None)
-        for found in rule(node, scope_kind, text):
-            name = found.name.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:MAX_NAME]
-            if not name:
-                continue
-            parent = around if found.parent is None else self._qualify(around, found.parent)
-            if found.is_symbol:
-                symbols.append(_symbol(node, found, name, parent, source))
-            scopes.append((depth, self._qualify(parent, name), found.kind))
+    def _wrap(self, node: Node, kind: int, depth: int) -> None:
+        """A node around a definition that a comment in front of it belongs to, or that exports it."""
+        if kind in self._tables._exporters and self._export_depth < 0:
+            self._export_depth = depth
+        if self._comment is not None and node.start_point.row <= self._comment[2]:
+            self._comment = (*self._comment[:2], max(self._comment[2], node.end_point.row))
+
+    def _note_comment(self, node: Node, kind: int) -> None:
+        end = node.end_point
+        # Some end behind their newline.
+        row = end.row if end.column == 0 else end.row + 1
+        if self._comment is not None and node.start_point.row <= self._comment[2]:
+            first, last, _ = self._comment
+            self._comment = (first, last if kind in self._tables._between else node.end_byte, row)
+        elif kind not in self._tables._between:
+            self._comment = (node.start_byte, node.end_byte, row)
+
+    def _note(self, node: Node, rule: Rule, depth: int) -> None:
+        scopes = self._scopes
+        around = scopes[-1] if scopes else None
+        for found in rule(node, around.kind if around is not None else None, self._text):
+            if isinstance(found, Found):
+                self._note_definition(node, found, around, depth)
+            elif isinstance(found, Import):
+                if len(self._imports) < MAX_IMPORTS:
+                    self._imports.setdefault((found.module, found.up, found.target), found)
+            elif isinstance(found, Export):
+                self._exports.add(found.name)
+            elif isinstance(found, Visibility) and around is not None:
+                around.members_exported = found.exported
+
+    def _note_definition(self, node: Node, found: Found, around: Scope | None, depth: int) -> None:
+        name = _clean(found.name)[:MAX_NAME]
+        if not name:
+            return
+        if found.holds_rest:
+            # It is beside what follows and around it, up to the next of its kind.
+            depth -= 1
+            while self._scopes and self._scopes[-1].depth >= depth:
+                self._scopes.pop()
+            around = self._scopes[-1] if self._scopes else None
+        qualified = around.qualified if around is not None else None
+        parent = qualified if found.parent is None else self._qualify(qualified, found.parent)
+        exported = self._is_exported(node, found, around)
+        if found.is_symbol:
+            self._symbols.append(self._symbol(node, found, name, parent, exported))
+            if len(self._symbols) > self._max_symbols:
+                raise TooManySymbols
+        self._scopes.append(
+            Scope(
+                depth, self._qualify(parent, name), found.kind, exported or not found.is_symbol, found.members_exported
+            )
+        )
+
+    def _is_exported(self, node: Node, found: Found, around: Scope | None) -> bool:
+        if around is not None and (around.kind in _FUNCTIONS or not around.exported or not around.members_exported):
+            return False
+        if found.exported is not None:
+            return found.exported
+        scope_kind = around.kind if around is not None else None
+        return self._language.exported(node, found, scope_kind, self._export_depth >= 0, self._text)
+
+    def _symbol(self, node: Node, found: Found, name: str, parent: str | None, exported: bool) -> Symbol:
+        start = found.start or node
+        first, end = start.start_point, node.end_point
+        source = self._source
+        if end.column == 0 and end.row > first.row:
+            # Some nodes end behind their newline, that is at the beginning of a line that is not theirs.
+            last_row, last_byte, last_column = end.row - 1, node.end_byte - 1, None
+        else:
+            last_row, last_byte, last_column = end.row, node.end_byte, end.column
+        body = _body(node)
+        return Symbol(
+            name,
+            found.kind,
+            first.row + 1,
+            last_row + 1,
+            source.signature(node, body, start.start_byte),
+            parent,
+            source.column(start.start_byte, first.column),
+            source.column(last_byte, last_column) - 1,
+            start.start_byte,
+            last_byte,
+            self._doc(node, body),
+            exported,
+        )
+
+    def _doc(self, node: Node, body: Node | None) -> str | None:
+        comment, self._comment = self._comment, None
+        if self._language.docstring is not None and body is not None:
+            string = self._language.docstring(body)
+            if string is not None:
+                return self._source.docstring(string)
+        if comment is None or node.start_point.row > comment[2] or node.start_byte < comment[1]:
+            return None
+        return self._source.comment(comment[0], comment[1])
 
     def _qualify(self, parent: str | None, name: str) -> str:
-        name = name.replace("\x00", "\N{REPLACEMENT CHARACTER}")
-        return (name if parent is None else parent + self._separator + name)[:MAX_PARENT]
+        name = _clean(name)
+        return (name if parent is None else parent + self._language.separator + name)[:MAX_PARENT]
 
 
-def _symbol(node: Node, found: Found, name: str, parent: str | None, source: bytes) -> Symbol:
-    start = found.start or node
-    first, end = start.start_point.row, node.end_point
-    # Some nodes end behind their newline, that is at the beginning of a line that is not theirs.
-    last = end.row - 1 if end.column == 0 and end.row > first else end.row
-    return Symbol(name, found.kind, first + 1, last + 1, _signature(node, start.start_byte, source), parent)
-
-
-def _signature(node: Node, start: int, source: bytes) -> str:
-    """From the beginning of a definition to its body, or its first line, on one line and without comments."""
+def _body(node: Node) -> Node | None:
     body = node.child_by_field_name("body")
     if body is None:
         value = node.child_by_field_name("value") or node.child_by_field_name("right")
         body = value.child_by_field_name("body") if value is not None else None
-    # Four bytes a character at most; a cut in the middle of one is left out below.
-    end = min(node.end_byte if body is None else body.start_byte, start + 4 * MAX_SIGNATURE)
-    text = _without_comments(node, start, end, source).decode("utf-8", "replace")
-    if body is None:
-        text = text.lstrip().partition("\n")[0]
-    text = _WHITESPACE.sub(" ", text).strip().rstrip(_SIGNATURE_END)
-    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:MAX_SIGNATURE]
+    return body
 
 
-def _without_comments(node: Node, start: int, end: int, source: bytes) -> bytes:
-    kept = []
-    for child in node.children:
-        if child.start_byte >= end:
-            break
-        if child.start_byte >= start and "comment" in child.type:
-            kept.append(source[start : child.start_byte])
-            start = child.end_byte
-    return b"".join([*kept, source[start:end]])
+def _clean(name: str) -> str:
+    return name.replace("\x00", "\N{REPLACEMENT CHARACTER}") if "\x00" in name else name

@@ -1,7 +1,8 @@
 """What parent and parser say to each other over pipes: frames of a length and a body.
 
     parent -> parser   a batch: a JSON line [[language, size_bytes], ...] and then the contents, one behind the other
-    parser -> parent   READY, and then one frame a file, in the order of the batch: JSON [lines, skip_reason, symbols]
+    parser -> parent   READY, and then one frame a file, in the order of the batch: JSON [lines, skip_reason, symbols,
+                        imports]
 
 JSON and not pickle: a parser that a file has taken over must not run code in the parent.
 """
@@ -13,7 +14,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
-from indexing.extract import Symbol
+from indexing.found import Import, Symbol
 
 _LENGTH = struct.Struct(">I")
 
@@ -27,6 +28,7 @@ class Parsed(NamedTuple):
     lines: int | None
     skip_reason: str | None
     symbols: Sequence[Symbol]
+    imports: Sequence[Import] = ()
 
 
 def pack(body: bytes) -> bytes:
@@ -86,7 +88,7 @@ def encode_parsed(parsed: Parsed) -> bytes:
 def decode_parsed(body: bytes) -> Parsed:
     """The answer in a frame. ValueError when it is none."""
     try:
-        lines, skip_reason, symbols = json.loads(body)
-        return Parsed(lines, skip_reason, [Symbol(*symbol) for symbol in symbols])
+        lines, skip_reason, symbols, imports = json.loads(body)
+        return Parsed(lines, skip_reason, [Symbol(*each) for each in symbols], [Import(*each) for each in imports])
     except TypeError as error:
         raise ValueError(f"expected an answer of a parser, got {body[:80]!r}") from error

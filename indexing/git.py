@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Final
 
@@ -39,6 +40,8 @@ _KEPT_VARIABLES: Final = frozenset(
     | {f"{scheme}_PROXY" for scheme in ("HTTP", "HTTPS", "NO", "ALL")}
 )
 
+_CERTIFICATES: Final = {"SSL_CERT_FILE": "GIT_SSL_CAINFO", "SSL_CERT_DIR": "GIT_SSL_CAPATH"}
+
 
 class GitFailed(TransientIndexError):
     """A git command ended with an error, and nobody knew better; ``stderr`` is its text, without credentials."""
@@ -55,21 +58,27 @@ def nothing_to_do() -> None:
 def environment(home: Path, *, protocols: str = "none") -> dict[str, str]:
     """The variables git runs with. ``protocols``: those it may talk, such as ``https:ssh``; none by default."""
     kept = {name: value for name, value in os.environ.items() if name in _KEPT_VARIABLES}
-    return kept | {
-        "HOME": str(home),
-        "XDG_CONFIG_HOME": str(home),
-        "LC_ALL": "C",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "",
-        "SSH_ASKPASS": "",
-        "GIT_ALLOW_PROTOCOL": protocols,
-        # Known to newer gits only; without any protocol there is nothing to fetch lazily with, either.
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-    }
+    # Some builds of git know certificates by their own names for them only.
+    trusted = {ours: os.environ[name] for name, ours in _CERTIFICATES.items() if name in os.environ}
+    return (
+        kept
+        | trusted
+        | {
+            "HOME": str(home),
+            "XDG_CONFIG_HOME": str(home),
+            "LC_ALL": "C",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ASKPASS": "",
+            "SSH_ASKPASS": "",
+            "GIT_ALLOW_PROTOCOL": protocols,
+            # Known to newer gits only; without any protocol there is nothing to fetch lazily with, either.
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_OPTIONAL_LOCKS": "0",
+        }
+    )
 
 
 def run(
@@ -80,11 +89,12 @@ def run(
     on_wait: Callable[[], None] = nothing_to_do,
     stdin: IO[bytes] | int = subprocess.DEVNULL,
     stdout: IO[bytes] | int = subprocess.PIPE,
+    secret: str | None = None,
 ) -> bytes:
     """Run ``git ARGUMENTS`` and return what it printed (nothing when ``stdout`` is a file).
 
     Calls ``on_wait`` several times a second; it may raise to stop. GitFailed, TransientIndexError after the time limit,
-    GitUnavailable. Whatever happens, nothing it started is left.
+    GitUnavailable. Whatever happens, nothing it started is left. ``secret`` is kept out of errors.
     """
     try:
         process = subprocess.Popen(  # noqa: S603 argv, no shell; refs and URLs stand behind --end-of-options or --
@@ -109,14 +119,20 @@ def run(
                     on_wait()
                     if time.monotonic() > deadline:
                         raise TransientIndexError(
-                            f"expected git {arguments[0]} to end within {timeout_seconds:g} s, and it was still running"
+                            f"expected git {_command_of(arguments)} to end within {timeout_seconds:g} s, "
+                            "and it was still running"
                         ) from None
         except BaseException:
             _kill_group(process.pid)
             raise
     if process.returncode != 0:
-        raise GitFailed(arguments[0], process.returncode, _readable(errors))
+        raise GitFailed(_command_of(arguments), process.returncode, _readable(errors, secret))
     return output or b""
+
+
+def _command_of(arguments: Sequence[str]) -> str:
+    """What is behind the options of git itself; all of ours are ``-c NAME=VALUE``."""
+    return next(each for before, each in pairwise(("", *arguments)) if "-c" not in (before, each))
 
 
 def check_version() -> None:
@@ -142,8 +158,11 @@ def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
-def _readable(stderr: bytes | None) -> str:
-    text = mask((stderr or b"").decode("utf-8", "replace").strip())
+def _readable(stderr: bytes | None, secret: str | None) -> str:
+    text = (stderr or b"").decode("utf-8", "replace").strip()
+    if secret:
+        text = text.replace(secret, "***")
+    text = mask(text)
     return text if len(text) <= _MAX_ERROR else "..." + text[-_MAX_ERROR:]
 
 

@@ -56,6 +56,9 @@ class JobRow:
     started_at: datetime | None
     updated_at: datetime
     finished_at: datetime | None
+    #: Of the present phase, as far as it can be told: see ``report.Progress``.
+    bytes_done: int
+    rest_seconds: int | None
 
 
 def add_repository(cursor: Cursor, url: str, name: str | None = None) -> str:
@@ -103,6 +106,8 @@ def report_progress(cursor: Cursor, job_id: str, progress: Progress) -> bool:
         "files_total": progress.files_total,
         "files_done": progress.files_done,
         "symbols": progress.symbols,
+        "bytes_done": progress.bytes_done,
+        "rest_seconds": None if progress.rest_seconds is None else round(progress.rest_seconds),
     }
     cursor.execute(query("report_progress"), values)
     return cursor.rowcount == 1

@@ -28,8 +28,6 @@ class Limits:
     max_files: int = 500_000
     #: A commit whose list of paths is longer is refused: a tree of 200 KB can list 10^10 paths.
     max_listing_bytes: int = 256 * MIB
-    #: A longer path is skipped as ``path_too_long``: what Linux takes.
-    max_path_bytes: int = 4096
     #: A remote fetch that takes more room on disk is stopped and refused.
     max_fetch_bytes: int = 4 * GIB
 
@@ -52,10 +50,13 @@ class Limits:
     #: A file with more symbols is skipped as ``too_many_symbols``: generated, and of no use to a search.
     max_symbols_per_file: int = 50_000
 
+    #: Commits of a repository that stay readable beside the current one; None: all.
+    keep_commits: int | None = None
+
     #: Where temporary files go (paths of the commit, fetched objects); None: the system's place.
     work_directory: str | None = None
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name != "work_directory" and value <= 0:
+            if name != "work_directory" and value is not None and value <= 0:
                 raise ValueError(f"expected {name} to be more than 0, got {value}")

@@ -17,18 +17,15 @@ from indexing.limits import Limits
 from indexing.objects import ObjectStore
 
 _SYMLINK_MODE: Final = b"120000"
+_SUBMODULE_MODE: Final = b"160000"
 
 #: How much of a list is read at a time, in bytes.
 _READ_BYTES: Final = 1 << 20
 
-#: What is kept of a path that is too long, in bytes; a quoted byte takes four.
-_CUT_PATH_BYTES: Final = 1024
-
 
 class Entry(NamedTuple):
-    """One path of a commit, in git's order. Without a skip reason it is a blob to be read."""
+    """One path of a commit. Without a skip reason it is a blob to be read."""
 
-    position: int
     path: str
     oid: str
     size_bytes: int | None
@@ -38,39 +35,46 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """The paths and sizes of one commit; valid while both files are open."""
+    """The paths and sizes of one commit, in git's order; valid while both files are open."""
 
     paths: BinaryIO
     sizes: BinaryIO
     limits: Limits
     count: int
-    #: Whether ``.h`` is C++ here.
-    has_cpp: bool
+    #: Files that make ``.h`` C++ here.
+    cpp_sources: int
 
     def entries(self) -> Iterator[Entry]:
         """Every path, from the beginning."""
         self.sizes.seek(0)
-        for position, (mode, kind, oid, path) in enumerate(_tree_lines(self.paths)):
-            size = _size(self.sizes.readline()) if kind == b"blob" else None
-            yield self._entry(position, mode, kind, oid, path, size)
+        for mode, oid, path in _tree_lines(self.paths):
+            size = None if mode == _SUBMODULE_MODE else size_of(self.sizes.readline())
+            yield entry_of(mode, oid, path, size, self.limits, has_cpp=self.cpp_sources > 0)
 
-    def _entry(self, position: int, mode: bytes, kind: bytes, oid: bytes, path: bytes, size: int | None) -> Entry:
-        is_too_long = len(path) > self.limits.max_path_bytes
-        text = paths.to_text(path[:_CUT_PATH_BYTES] if is_too_long else path)
-        reason = self._skip_reason(mode, kind, size, is_too_long)
-        language = None if reason is not None else languages.language_of(path, has_cpp=self.has_cpp)
-        return Entry(position, text, oid.decode(), size, language, reason)
 
-    def _skip_reason(self, mode: bytes, kind: bytes, size: int | None, is_too_long: bool) -> str | None:
-        if kind == b"commit":
-            return skips.SUBMODULE
-        if mode == _SYMLINK_MODE:
-            return skips.SYMLINK
-        if is_too_long:
-            return skips.PATH_TOO_LONG
-        if size is None:
-            return skips.MISSING
-        return skips.TOO_LARGE if size > self.limits.max_file_bytes else None
+def entry_of(mode: bytes, oid: bytes, path: bytes, size: int | None, limits: Limits, *, has_cpp: bool) -> Entry:
+    """The entry of a path. ``size``: of the blob; None when the object is missing, or no blob."""
+    text, is_too_long = paths.to_stored(path)
+    reason = _skip_reason(mode, size, is_too_long, limits)
+    language = None if reason is not None else languages.language_of(path, has_cpp=has_cpp)
+    return Entry(text, oid.decode(), size, language, reason)
+
+
+def is_blob(mode: bytes) -> bool:
+    """Whether a tree's mode is that of a content of this repository: anything but a submodule."""
+    return mode != _SUBMODULE_MODE
+
+
+def _skip_reason(mode: bytes, size: int | None, is_too_long: bool, limits: Limits) -> str | None:
+    if mode == _SUBMODULE_MODE:
+        return skips.SUBMODULE
+    if mode == _SYMLINK_MODE:
+        return skips.SYMLINK
+    if is_too_long:
+        return skips.PATH_TOO_LONG
+    if size is None:
+        return skips.MISSING
+    return skips.TOO_LARGE if size > limits.max_file_bytes else None
 
 
 @contextmanager
@@ -82,33 +86,42 @@ def list_commit(store: ObjectStore, sha: str) -> Iterator[Listing]:
         tempfile.TemporaryFile(dir=store.home) as oids,
     ):
         store.list_tree(sha, tree)
-        count = 0
-        has_cpp = False
-        for _mode, kind, oid, path in _tree_lines(tree):
+        count = cpp_sources = 0
+        for mode, oid, path in _tree_lines(tree):
             count += 1
-            if count > store.limits.max_files:
-                raise RepositoryTooLarge(f"expected a commit of at most {store.limits.max_files} files, got more")
-            if kind == b"blob":
+            check_count(count, store.limits)
+            if is_blob(mode):
                 oids.write(oid + b"\n")
-            has_cpp = has_cpp or languages.is_cpp_source(path)
+            cpp_sources += languages.is_cpp_source(path)
         oids.seek(0)
         store.sizes(oids, sizes)
-        yield Listing(tree, sizes, store.limits, count, has_cpp)
+        yield Listing(tree, sizes, store.limits, count, cpp_sources)
 
 
-def _tree_lines(listing: BinaryIO) -> Iterator[tuple[bytes, bytes, bytes, bytes]]:
-    """Mode, kind, object id and path of each ``MODE KIND ID TAB PATH NUL``."""
-    listing.seek(0)
-    rest = b""
-    while chunk := listing.read(_READ_BYTES):
-        *lines, rest = (rest + chunk).split(b"\x00")
-        for line in lines:
-            head, _, path = line.partition(b"\t")
-            mode, kind, oid = head.split(b" ")
-            yield mode, kind, oid, path
+def check_count(count: int, limits: Limits) -> None:
+    """RepositoryTooLarge when a commit has more files than the limits allow."""
+    if count > limits.max_files:
+        raise RepositoryTooLarge(f"expected a commit of at most {limits.max_files} files, got more")
 
 
-def _size(answer: bytes) -> int | None:
+def size_of(answer: bytes) -> int | None:
     """From ``ID blob SIZE``; None for ``ID missing`` and for what is no blob."""
     parts = answer.split()
     return int(parts[2]) if len(parts) == 3 and parts[1] == b"blob" else None
+
+
+def fields_between_nuls(file: BinaryIO) -> Iterator[bytes]:
+    """What a command with ``-z`` wrote, from the beginning, one field at a time."""
+    file.seek(0)
+    rest = b""
+    while chunk := file.read(_READ_BYTES):
+        *fields, rest = (rest + chunk).split(b"\x00")
+        yield from fields
+
+
+def _tree_lines(listing: BinaryIO) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Mode, object id and path of each ``MODE KIND ID TAB PATH NUL``."""
+    for line in fields_between_nuls(listing):
+        head, _, path = line.partition(b"\t")
+        mode, _kind, oid = head.split(b" ")
+        yield mode, oid, path

@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -27,6 +28,9 @@ _MAX_SYMBOLIC: Final = 5
 #: A file of one reference, in bytes.
 _MAX_REFERENCE_BYTES: Final = 4096
 
+#: How far into the configuration the object format is looked for, in bytes.
+_MAX_CONFIG_BYTES: Final = 1 * MIB
+
 #: The file of packed references, in bytes.
 _MAX_PACKED_BYTES: Final = 256 * MIB
 
@@ -38,19 +42,38 @@ _BAD_REFERENCE: Final = re.compile(r"^[-/]|\.\.|(^|/)\.|//|[\x00-\x20\x7f~^:?*\[
 
 @dataclass(frozen=True)
 class LocalRepository:
-    """A checked directory of git's, and its objects."""
+    """A directory of git's. Its objects are read once it was checked that they are its own."""
 
     directory: Path
-    store: ObjectStore
+    home: Path
+    limits: Limits
+    on_wait: Callable[[], None]
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """Its objects. UnsafeRepository when they would lead outside, RepositoryNotFound when they cannot be read."""
+        _refuse_what_leads_outside(self.directory)
+        return objects.create(
+            self.home,
+            self.limits,
+            self.on_wait,
+            object_directory=self.directory / "objects",
+            object_format=_object_format(self.directory, self.home, self.limits),
+        )
+
+    def peek(self, name: str | None) -> str | None:
+        """The full id of what a name stands for, without a look at any object; None when that does not tell it."""
+        wanted = name or "HEAD"
+        if _BAD_REFERENCE.search(wanted):
+            return None
+        reference = next(filter(None, (self._read(place.format(wanted)) for place in _PLACES)), None)
+        return reference or (wanted if _OBJECT_ID.fullmatch(wanted) else None)
 
     def resolve(self, name: str | None) -> str:
         """The full id of the commit that a branch, tag, id or short id stands for; None: the head. CommitNotFound."""
         wanted = name or "HEAD"
-        found = None
-        if not _BAD_REFERENCE.search(wanted):
-            reference = next(filter(None, (self._read(place.format(wanted)) for place in _PLACES)), None)
-            if reference is not None:
-                found = self.store.commit_id(reference)
+        peeked = self.peek(name)
+        found = None if peeked is None else self.store.commit_id(peeked)
         if found is None and _SHORT_ID.fullmatch(wanted):
             found = self.store.commit_id(wanted.lower())
         if found is None:
@@ -99,18 +122,14 @@ class LocalRepository:
 def open_repository(path: str, home: Path, limits: Limits, on_wait: Callable[[], None]) -> LocalRepository:
     """The repository at a path: a work tree's top or a bare repository.
 
-    RepositoryNotFound, NotAGitRepository, UnsafeRepository.
+    RepositoryNotFound, NotAGitRepository; UnsafeRepository when the path leads elsewhere.
     """
     directory = _git_directory(path)
-    _refuse_what_leads_outside(directory)
-    store = objects.create(
-        home,
-        limits,
-        on_wait,
-        object_directory=directory / "objects",
-        object_format=_object_format(directory, home, limits),
-    )
-    return LocalRepository(directory, store)
+    if (directory / "reftable").is_dir():
+        raise NotAGitRepository(
+            "expected references in files, got the reftable format: git refs migrate --ref-format=files"
+        )
+    return LocalRepository(directory, home, limits, on_wait)
 
 
 def _git_directory(path: str) -> Path:
@@ -149,10 +168,6 @@ def _refuse_what_leads_outside(directory: Path) -> None:
     ):
         if os.path.lexists(directory / name):
             raise UnsafeRepository(f"expected a repository on its own, got {name} ({what})")
-    if (directory / "reftable").is_dir():
-        raise NotAGitRepository(
-            "expected references in files, got the reftable format: git refs migrate --ref-format=files"
-        )
     for entry in _walk(directory / "objects"):
         if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
             raise UnsafeRepository(
@@ -181,6 +196,13 @@ def _walk(directory: Path) -> Iterator[os.DirEntry[str]]:
 
 def _object_format(directory: Path, home: Path, limits: Limits) -> ObjectFormat:
     """From the configuration, read as a file of values: without includes, and nothing in it is run."""
+    try:
+        with _open_regular(directory / "config") as config:
+            # Most need no process to tell.
+            if b"objectformat" not in config.read(_MAX_CONFIG_BYTES).lower():
+                return "sha1"
+    except OSError:
+        return "sha1"
     try:
         found = git.run(
             ["config", "--file", str(directory / "config"), "--no-includes", "--get", "extensions.objectformat"],

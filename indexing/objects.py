@@ -46,13 +46,15 @@ class ObjectStore:
 
         RepositoryTooLarge when it grows beyond ``max_listing_bytes``: a small tree can list any number of paths.
         """
+        self._list(["ls-tree", "-r", "-z", "--full-tree", sha], listing)
 
-        def watch() -> None:
-            self.on_wait()
-            self._check_listing(listing)
+    def list_changes(self, base: str, sha: str, listing: IO[bytes]) -> None:
+        """Write every path that differs between two commits to a file: ``:MODE MODE ID ID STATUS NUL PATH NUL``.
 
-        self._run(["ls-tree", "-r", "-z", "--full-tree", sha], stdout=listing, on_wait=watch)
-        self._check_listing(listing)
+        GitFailed when one of them is not here; RepositoryTooLarge as ``list_tree``.
+        """
+        arguments = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", base, sha, "--"]
+        self._list(arguments, listing)
 
     def sizes(self, oids: IO[bytes], answers: IO[bytes]) -> None:
         """For a file of one id a line, write ``ID TYPE SIZE`` or ``ID missing`` a line, without reading contents."""
@@ -80,6 +82,20 @@ class ObjectStore:
             wanted.write("".join(f"{oid}\n" for oid in oids).encode())
             wanted.seek(0)
             return memoryview(self._run(["cat-file", "--batch", "--buffer"], stdin=wanted))
+
+    def _list(self, arguments: Sequence[str], listing: IO[bytes]) -> None:
+        def watch() -> None:
+            self.on_wait()
+            self._check_listing(listing)
+
+        try:
+            self._run(arguments, stdout=listing, on_wait=watch)
+        except git.GitFailed as failure:
+            # Newer gits have a limit of their own.
+            if "tree depth" in failure.stderr:
+                raise RepositoryTooLarge("expected directories that git can follow, got them nested too deep") from None
+            raise
+        self._check_listing(listing)
 
     def _check_listing(self, listing: IO[bytes]) -> None:
         size = os.fstat(listing.fileno()).st_size
@@ -119,13 +135,17 @@ def create(
 ) -> ObjectStore:
     """An empty bare repository under ``home``, and the objects it reads."""
     directory = home / "repository.git"
-    git.run(
-        ["init", "--quiet", "--bare", "--template=", f"--object-format={object_format}", "--", str(directory)],
-        environment=git.environment(home),
-        timeout_seconds=limits.git_timeout_seconds,
-        on_wait=on_wait,
-    )
+    write_repository(directory, object_format)
     return ObjectStore(home, directory, object_directory, limits, on_wait)
+
+
+def write_repository(directory: Path, object_format: ObjectFormat) -> None:
+    """Make an empty bare repository: what ``git init`` would, without a process and without templates."""
+    for part in ("objects", "refs"):
+        (directory / part).mkdir(parents=True)
+    (directory / "HEAD").write_text("ref: refs/heads/main\n")
+    version, extensions = (1, "[extensions]\n\tobjectformat = sha256\n") if object_format == "sha256" else (0, "")
+    (directory / "config").write_text(f"[core]\n\trepositoryformatversion = {version}\n\tbare = true\n{extensions}")
 
 
 def _split(oids: Sequence[str], output: memoryview) -> Iterator[tuple[str, bytes | None]]:

@@ -6,7 +6,6 @@ memory, or crash: so it happens here, where the kernel ends what does not end by
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import sys
@@ -16,74 +15,118 @@ from functools import cache
 
 from indexing import frames, languages, skips
 from indexing.extract import Extractor, OutOfTime, TooManySymbols
+from indexing.found import Symbol
 from indexing.frames import Parsed
+
+#: Exit code of a parser that cannot load a language: a wheel is missing or broken.
+CANNOT_LOAD = 70
 
 #: Where a NUL byte says that a file is not text: git's own rule, in bytes.
 _BINARY_LOOK_BYTES = 8000
 
+#: A larger content is worth giving its tree's memory back at once, in bytes.
+_LARGE_BYTES = 128 * 1024
+
+#: How far into a JavaScript file its ``@flow`` comment is looked for, in bytes.
+_FLOW_LOOK_BYTES = 1000
+
 
 def main() -> None:
-    """Answer batches until stdin ends."""
-    options = argparse.ArgumentParser()
-    options.add_argument("--seconds", type=float, required=True)
-    options.add_argument("--kill-seconds", type=float, required=True)
-    options.add_argument("--memory-bytes", type=int, required=True)
-    options.add_argument("--max-symbols", type=int, required=True)
-    given = options.parse_args()
-    _limit(given.memory_bytes)
+    """Answer batches until stdin ends. Arguments: CPU seconds for a file, seconds more until the kernel ends us,
+    bytes of address space, symbols of a file."""
+    # Four numbers from our own parent: argparse would take longer to load than they take to read.
+    seconds, kill_seconds, memory_bytes, max_symbols = sys.argv[1:]
+    _limit(int(memory_bytes))
     # Answers get a descriptor of their own: what a library prints must not end up between them.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    for language in languages.LANGUAGES:
-        _extractor(language)
     answers.write(frames.READY)
     answers.flush()
     while (batch := frames.read(sys.stdin.buffer)) is not None:
         for language, content in frames.decode_batch(batch):
-            _arm(given.seconds + given.kill_seconds)
-            answers.write(frames.encode_parsed(parse(language, content, given.seconds, given.max_symbols)))
+            _load(language)
+            _arm(float(seconds) + float(kill_seconds))
+            answers.write(frames.encode_parsed(parse(language, content, float(seconds), int(max_symbols))))
             answers.flush()
+            if len(content) > _LARGE_BYTES:
+                _give_back()
+
+
+def _give_back() -> None:
+    """Hand the memory of a large tree back to the system: a tree takes 100 times its source."""
+    import ctypes  # Hardly ever needed, and slow to load.
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:  # glibc's; others give back by themselves.
+        trim(0)
 
 
 def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Parsed:
     """What is in a file, or why it is skipped."""
-    source = _as_utf8(content)
-    if source is None:
+    decoded = _as_utf8(content)
+    if decoded is None:
         return Parsed(None, skips.BINARY, ())
+    source, shift = decoded
     lines = source.count(b"\n") + (not source.endswith(b"\n") and source != b"")
+    if language == "javascript" and b"@flow" in source[:_FLOW_LOOK_BYTES]:
+        # Types as in TypeScript, of which the grammar of JavaScript knows nothing.
+        language = "tsx"
     extractor = _extractor(language)
     if extractor is None:
         return Parsed(lines, None, ())
     try:
-        return Parsed(lines, None, extractor.extract(source, seconds=seconds, max_symbols=max_symbols))
+        symbols, imports = extractor.extract(source, seconds=seconds, max_symbols=max_symbols)
     except OutOfTime:
         return Parsed(lines, skips.PARSE_TIMEOUT, ())
     except TooManySymbols:
         return Parsed(lines, skips.TOO_MANY_SYMBOLS, ())
     except MemoryError:
         return Parsed(lines, skips.PARSE_MEMORY, ())
+    if shift != 0:
+        symbols = [_shifted(each, shift) for each in symbols]
+    return Parsed(lines, None, symbols, imports)
 
 
-def _as_utf8(content: bytes) -> bytes | None:
-    """A text in UTF-8 without its mark; None when it is no text."""
+def _as_utf8(content: bytes) -> tuple[bytes, int | None] | None:
+    """A text in UTF-8 without its mark, and how far it is moved by that (None: it was not UTF-8); None for no text."""
     if content.startswith(BOM_UTF8):
-        content = content[len(BOM_UTF8) :]
-    elif content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        return content.decode("utf-16", "replace").encode("utf-8", "replace")
+        return content[len(BOM_UTF8) :], len(BOM_UTF8)
+    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace").encode("utf-8", "replace"), None
     if b"\x00" in content[:_BINARY_LOOK_BYTES]:
         return None
+    if content.isascii():
+        return content, 0
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:
         # Every byte is a character of Latin-1, so nothing is lost; line numbers are the same.
-        return content.decode("latin-1").encode("utf-8")
-    return content
+        return content.decode("latin-1").encode("utf-8"), None
+    return content, 0
+
+
+def _shifted(symbol: Symbol, shift: int | None) -> Symbol:
+    if shift is None or symbol.first_byte is None or symbol.end_byte is None:
+        return symbol._replace(first_byte=None, end_byte=None)
+    return symbol._replace(first_byte=symbol.first_byte + shift, end_byte=symbol.end_byte + shift)
 
 
 @cache
 def _extractor(language: str) -> Extractor | None:
     grammatical = languages.load(language)
     return None if grammatical is None else Extractor(grammatical)
+
+
+def _load(language: str) -> None:
+    """Load a language when it is needed: ten take longer to load than most changes take to parse."""
+    try:
+        _extractor(language)
+    except Exception:  # noqa: BLE001 whatever it is, it is the installation's fault and no file's
+        import traceback  # Takes a fifth of the start, and is hardly ever needed.
+
+        traceback.print_exc()
+        # At once: an ordinary exit could look like a parser that a file has ended.
+        os._exit(CANNOT_LOAD)
 
 
 def _limit(memory_bytes: int) -> None:

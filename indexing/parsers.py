@@ -1,11 +1,13 @@
 """The parent's side of parsing: a few parser processes, fed and watched by one thread.
 
-A parser gets one batch at a time and answers file by file, so that the first file without an answer is the one to blame
-when it dies or hangs: that file gets a recorded skip, the parser is replaced, and the files behind it go on.
+A parser gets batches, one behind the other, and answers file by file in their order. So the first file without an
+answer is the one to blame when it dies or hangs: that file gets a recorded skip, the parser is replaced, and the files
+behind it go on.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import selectors
 import signal
@@ -14,6 +16,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,11 +26,26 @@ from indexing import frames, skips
 from indexing.errors import TransientIndexError
 from indexing.frames import Parsed
 from indexing.limits import KIB, Limits
+from indexing.parser import CANNOT_LOAD
 
 #: A batch ends with the file that reaches one of these: small enough to share out evenly, large enough that the pipe
 #: costs nothing.
 _BATCH_FILES: Final = 32
 _BATCH_BYTES: Final = 256 * KIB
+
+#: A parser that was given so many bytes is replaced: its memory grows a little with each file.
+_WORN_BYTES: Final = 16 * 1024 * KIB
+
+#: A file of more bytes is not parsed beside another such one.
+_LARGE_BYTES: Final = 192 * KIB
+
+#: A parser with so many files before it gets more: it is not to wait while the parent reads or stores.
+_AHEAD_FILES: Final = 48
+_PIPE_BYTES: Final = 1 << 20
+
+#: The same for the first batch of a parser, so that a few files go to all of them and not to one.
+_FIRST_FILES: Final = 6
+_FIRST_BYTES: Final = 32 * KIB
 
 #: Longest time without a look at the caller's wishes, in seconds.
 _WAKE_SECONDS: Final = 0.2
@@ -35,8 +53,9 @@ _WAKE_SECONDS: Final = 0.2
 #: Times a file may kill its parser before it is to blame: the first time may be the machine's doing (out of memory).
 _CRASHES_TO_BLAME: Final = 2
 
-#: How a parser is started; options follow. ``-P``: the current directory is not searched for modules.
-COMMAND: Final = (sys.executable, "-P", "-m", "indexing.parser")
+#: How a parser is started; its limits follow. ``-P``: the current directory is not searched for modules. ``-S``: nor is
+#: any other place; it gets the parent's, and starts in half the time.
+COMMAND: Final = (sys.executable, "-P", "-S", "-m", "indexing.parser")
 
 
 @dataclass(frozen=True)
@@ -74,33 +93,45 @@ class Parsers:
     def parse(self, tasks: Iterable[Task], on_wait: Callable[[], None]) -> Iterator[tuple[Task, Parsed]]:
         """Parse all tasks; answers come as they are ready, in no order.
 
-        Takes tasks as parsers become free, never more than a batch each. Calls ``on_wait`` several times a second; it
+        Takes tasks as parsers become free, never more than some batches. Calls ``on_wait`` several times a second; it
         may raise to stop. TransientIndexError when no parser can be kept alive.
         """
         source = iter(tasks)
         again: deque[Task] = deque()
         exhausted = False
         while True:
-            while not exhausted or again:
-                idle = self._idle()
-                if idle is None:
-                    break
+            while (again and self._has_room(0)) or (not exhausted and self._has_room(_AHEAD_FILES)):
                 # A file that killed a parser goes alone: if another dies, it is clear of what.
-                batch = [again.popleft()] if again else _batch(source)
+                is_first = len(self._running) < self._limits.parse_processes
+                batch = [again.popleft()] if again and self._has_room(0) else _batch(source, is_first=is_first)
                 exhausted = exhausted or not batch
                 if batch:
-                    idle.send(batch)
+                    self._taker_of(batch).send(batch)
             if exhausted and not again and not any(parser.tasks for parser in self._running):
                 return
             on_wait()
             yield from self._collect(again)
 
-    def _idle(self) -> _Parser | None:
-        for parser in self._running:
-            if not parser.tasks:
-                return parser
-        if len(self._running) >= self._limits.parse_processes:
-            return None
+    def _has_room(self, most_tasks: int) -> bool:
+        """Whether a parser has no more tasks than these, or another one may be started."""
+        return len(self._running) < self._limits.parse_processes or any(
+            len(each.tasks) <= most_tasks and not each.is_worn for each in self._running
+        )
+
+    def _taker_of(self, batch: Sequence[Task]) -> _Parser:
+        """The least busy, but large files one behind the other: a tree takes 100 times its source."""
+        if _has_large(batch):
+            for parser in self._running:
+                if _has_large(parser.tasks) and not parser.is_worn:
+                    return parser
+        return self._least_busy()
+
+    def _least_busy(self) -> _Parser:
+        """The one with the fewest tasks; a new one while all are busy and one may be started, and not before."""
+        fresh = [each for each in self._running if not each.is_worn]
+        least = min(fresh, key=lambda each: len(each.tasks), default=None)
+        if least is not None and (not least.tasks or len(self._running) >= self._limits.parse_processes):
+            return least
         parser = _Parser(self._command, self._limits)
         self._running.append(parser)
         self._selector.register(parser.stdout, selectors.EVENT_READ, parser)
@@ -121,6 +152,8 @@ class Parsers:
             yield from answers
             if not alive:
                 yield from self._bury(parser, again)
+            elif parser.is_worn and not parser.tasks:
+                self._end(parser)
         now = time.monotonic()
         for parser in [each for each in self._running if each.tasks and now > each.deadline]:
             parser.silent = True
@@ -139,7 +172,12 @@ class Parsers:
         if not parser.is_ready:
             raise TransientIndexError(
                 f"expected a parser process to start, got exit code {parser.exit_code} from "
-                f"{' '.join(self._command)}: is it runnable with --help, and is there memory left?"
+                f"{' '.join(self._command)}: is it runnable, and is there memory left?"
+            )
+        if parser.exit_code == CANNOT_LOAD and parser.tasks:
+            raise TransientIndexError(
+                f"expected a parser for {parser.tasks[0].language}, and it could not be loaded: "
+                "install this project's dependencies again"
             )
         if not parser.tasks:
             return
@@ -170,6 +208,7 @@ class _Parser:
         #: It has loaded all it needs: what happens from here on is a file's fault.
         self.is_ready = False
         self.deadline = 0.0
+        self._sent_bytes = 0
         self._silence_seconds = limits.parse_silence_seconds
         self._received = bytearray()
         self._process = subprocess.Popen(  # noqa: S603 our own module, no shell, nothing of the repository in it
@@ -187,15 +226,28 @@ class _Parser:
         self.stdout = self._process.stdout.fileno()
         os.set_blocking(self.stdin, False)
         os.set_blocking(self.stdout, False)
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            # Work for as long as the parent stores something. The kernel may allow less, which costs only time.
+            with suppress(OSError):
+                for descriptor in (self.stdin, self.stdout):
+                    fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether it has parsed so much that a new one takes less memory."""
+        return self._sent_bytes > _WORN_BYTES
 
     @property
     def exit_code(self) -> int | None:
         return self._process.returncode
 
     def send(self, batch: Sequence[Task]) -> None:
-        self.tasks = deque(batch)
-        self.unsent = memoryview(frames.encode_batch([(task.language, task.content) for task in batch]))
-        self.deadline = time.monotonic() + self._silence_seconds
+        if not self.tasks:
+            self.deadline = time.monotonic() + self._silence_seconds
+        self.tasks.extend(batch)
+        self._sent_bytes += sum(len(task.content) for task in batch)
+        encoded = frames.encode_batch([(task.language, task.content) for task in batch])
+        self.unsent = memoryview(b"".join([self.unsent, encoded]) if self.unsent else encoded)
 
     def write(self) -> None:
         try:
@@ -233,27 +285,34 @@ class _Parser:
                 pipe.close()
 
 
-def _batch(source: Iterator[Task]) -> list[Task]:
+def _has_large(tasks: Iterable[Task]) -> bool:
+    return any(len(task.content) > _LARGE_BYTES for task in tasks)
+
+
+def _batch(source: Iterator[Task], *, is_first: bool) -> list[Task]:
     batch: list[Task] = []
     size = 0
+    most_files, most_bytes = (_FIRST_FILES, _FIRST_BYTES) if is_first else (_BATCH_FILES, _BATCH_BYTES)
     for task in source:
         batch.append(task)
         size += len(task.content)
-        if len(batch) >= _BATCH_FILES or size >= _BATCH_BYTES:
+        if len(batch) >= most_files or size >= most_bytes:
             break
     return batch
 
 
 def _options(limits: Limits) -> list[str]:
-    return [
-        f"--seconds={limits.parse_seconds}",
-        f"--kill-seconds={limits.parse_kill_cpu_seconds}",
-        f"--memory-bytes={limits.parse_memory_bytes}",
-        f"--max-symbols={limits.max_symbols_per_file}",
-    ]
+    numbers = (
+        limits.parse_seconds,
+        limits.parse_kill_cpu_seconds,
+        limits.parse_memory_bytes,
+        limits.max_symbols_per_file,
+    )
+    return list(map(str, numbers))
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the parent's secrets; the path on which this package lies, however it was found."""
+    """Nothing of the parent's secrets; everything that the parent can import, without a search for it."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    return kept | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    places = [str(Path(__file__).resolve().parent.parent), *filter(None, sys.path)]
+    return kept | {"PYTHONPATH": os.pathsep.join(places), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -7,7 +7,15 @@ So a stored path that begins with ``"`` is quoted, every other one is literal, a
 
 from __future__ import annotations
 
+import hashlib
 import re
+from typing import Final
+
+#: Longest stored path, in bytes of UTF-8: a path is a key, and an index row takes 2,700 bytes.
+MAX_STORED_BYTES: Final = 2000
+
+#: What is kept of a longer one, in bytes, in front of a digest that tells it from others with the same beginning.
+_KEPT_BYTES: Final = 400
 
 _NEEDS_QUOTES = re.compile(r'^"|[\x00-\x1f\x7f]')
 _ESCAPES = {
@@ -49,6 +57,15 @@ def to_bytes(text: str) -> bytes:
         else:
             out.append(_UNESCAPES[escaped])
     return bytes(out)
+
+
+def to_stored(path: bytes) -> tuple[str, bool]:
+    """The path as it is stored, and whether it had to be cut: to its beginning, ``~`` and a digest of all of it."""
+    text = to_text(path)
+    # Most are far below the limit, and a character takes four bytes at most.
+    if len(text) * 4 <= MAX_STORED_BYTES or len(text.encode()) <= MAX_STORED_BYTES:
+        return text, False
+    return f"{to_text(path[:_KEPT_BYTES])}~{hashlib.sha256(path).hexdigest()[:32]}", True
 
 
 def _quote(path: bytes) -> str:

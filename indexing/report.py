@@ -10,6 +10,11 @@ from typing import Any, Final, Literal
 
 Phase = Literal["resolve", "fetch", "list", "parse", "store", "publish"]
 
+#: Seconds of a phase, and part of its files, before its rest is estimated: the first files start parsers, and those
+#: that are known take no time.
+_ESTIMATE_SECONDS: Final = 2.0
+_ESTIMATE_PART: Final = 0.02
+
 #: Shortest time between two reports within a phase, in seconds.
 REPORT_SECONDS: Final = 0.5
 
@@ -24,6 +29,8 @@ class Progress:
     bytes_done: int = 0
     #: In the contents parsed by this job.
     symbols: int = 0
+    #: Until the end of this phase, by the files done so far; None while there are too few to tell.
+    rest_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class Reporter:
         self._on_progress = on_progress
         self._progress = Progress("resolve")
         self._next = 0.0
+        self._phase_began = 0.0
         self._running: list[str] = []
         self._since = 0.0
         #: By phase, disjoint.
@@ -60,6 +68,7 @@ class Reporter:
         """Run a phase: files are counted from 0 in it."""
         total = self._progress.files_total if files_total is None else files_total
         self._progress = replace(self._progress, phase=name, files_done=0, bytes_done=0, files_total=total)
+        self._phase_began = time.monotonic()
         self._report()
         with self.timed(name):
             yield
@@ -99,4 +108,11 @@ class Reporter:
 
     def _report(self) -> None:
         self._next = time.monotonic() + REPORT_SECONDS
-        self._on_progress(self._progress)
+        self._on_progress(replace(self._progress, rest_seconds=self._rest()))
+
+    def _rest(self) -> float | None:
+        done, total = self._progress.files_done, self._progress.files_total
+        spent = time.monotonic() - self._phase_began
+        if total is None or spent < _ESTIMATE_SECONDS or done < total * _ESTIMATE_PART or done == 0:
+            return None
+        return max(0.0, spent * (total - done) / done)

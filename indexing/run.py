@@ -1,14 +1,14 @@
 """Index one commit of one repository: resolve, fetch, list, parse, store, publish.
 
-Running it again gives the same tables. Readers see a commit whole or not at all; what was parsed stays stored when a
-run is stopped, so that the next one continues.
+A commit is read as its difference from the one before where that is indexed, and as a whole otherwise. Running it again
+gives the same tables. Readers see a commit whole or not at all; what was parsed stays stored when a run is stopped, so
+that the next one continues.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -20,30 +20,33 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection  # noqa: N812 a class, whatever the driver calls it
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 the same
 
-from indexing import git, local, location, skips, store
-from indexing.frames import Parsed
-from indexing.limits import MIB, Limits
+from indexing import git, local, location, publish, skips, upkeep
+from indexing.access import NO_ACCESS, Access
+from indexing.changes import Changes, list_changes
+from indexing.contents import parse_contents
+from indexing.errors import TransientIndexError
+from indexing.limits import Limits
 from indexing.listing import Entry, Listing, list_commit
 from indexing.objects import ObjectStore
-from indexing.parsers import COMMAND, Parsers, Task
+from indexing.parsers import COMMAND
+from indexing.publish import Base, BaseMoved, BaseUnfit, ContentsRemoved
 from indexing.remote import RemoteRepository
 from indexing.report import IndexReport, Progress, Reporter
-from indexing.store import Blob
-
-#: Contents read from git at once end with the file that reaches one of these.
-_READ_FILES: Final = 1000
-_READ_BYTES: Final = 8 * MIB
-
-#: What is stored in one transaction ends with the file that reaches one of these.
-_STORE_BLOBS: Final = 2000
-_STORE_SYMBOLS: Final = 20_000
 
 #: Files of a commit stored in one transaction.
 _STORE_FILES: Final = 5000
 
+#: Times that another run may be quicker with the next commit of a repository, until all of it is read; and that the
+#: upkeep may remove what was about to be used.
+_TRIES: Final = 5
+
 OnProgress = Callable[[Progress], None]
 BeforePublish = Callable[[Cursor], None]
 Source = local.LocalRepository | RemoteRepository
+
+
+class _DamagedCache(Exception):
+    """Fetched objects are missing or cannot be read."""
 
 
 def index_commit(
@@ -53,6 +56,7 @@ def index_commit(
     commit_sha: str | None,
     *,
     limits: Limits,
+    access: Access = NO_ACCESS,
     on_progress: OnProgress,
     before_publish: BeforePublish | None = None,
     parser_command: Sequence[str] = COMMAND,
@@ -62,24 +66,25 @@ def index_commit(
     ``connection`` must be idle; transactions are made and committed on it. ``on_progress`` is called at each phase and
     at most every half second in between, with no transaction open on ``connection``, and may raise to stop the run.
     ``before_publish`` is called with the cursor of the publishing transaction after its last write, and may raise to
-    undo it. ``parser_command`` replaces the parser process in tests.
+    undo it. ``access`` says what may be reached, and where fetched objects stay. ``parser_command`` replaces the parser
+    process in tests.
 
     Raises what ``indexing.errors`` lists, and psycopg2's errors as they are.
     """
     if connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
         raise ValueError("expected an idle connection, got one with a transaction: commit it first")
     with tempfile.TemporaryDirectory(prefix="indexq-", dir=limits.work_directory) as scratch:
-        run = _Run(connection, repository_id, limits, Reporter(on_progress), Path(scratch), parser_command)
+        reporter = Reporter(on_progress)
+        run = _Run(connection, repository_id, limits, access, reporter, Path(scratch), before_publish, parser_command)
         source = run.open(repository_url)
+        known = run.publish_known(source.peek(commit_sha))
+        if known is not None:
+            return known
         sha = run.resolve(source, commit_sha)
-        published = run.find_published(sha)
-        if published is not None:
-            return run.publish_again(*published, before_publish)
-        objects = run.fetch(source, sha)
-        with run.list_files(objects, sha) as listing:
-            run.parse_new(objects, listing)
-            commit_id = run.store_files(listing, sha)
-        return run.publish(commit_id, sha, before_publish)
+        known = run.publish_known(sha)
+        if known is not None:
+            return known
+        return run.index(source, sha)
 
 
 @dataclass
@@ -89,157 +94,188 @@ class _Run:
     connection: Connection
     repository_id: str
     limits: Limits
+    access: Access
     reporter: Reporter
     scratch: Path
+    before_publish: BeforePublish | None
     parser_command: Sequence[str]
     #: Blobs that git listed and could not read: skipped here, and not stored as what that content is elsewhere.
     unreadable: set[str] = field(default_factory=set)
 
+    _may_be_damaged: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.how = publish.reading(self.limits)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Cursor]:
+        with self.connection, self.connection.cursor() as cursor:
+            yield cursor
+
     def open(self, url: str) -> Source:
         with self.reporter.phase("resolve"):
             git.check_version()
-            with self.connection, self.connection.cursor() as cursor:
-                store.discard_abandoned(cursor)
             place = location.parse(url)
             if place.kind == "local":
+                self.access.check_directory(Path(place.url))
                 return local.open_repository(place.url, self.scratch, self.limits, self.reporter.tick)
-            return RemoteRepository(place.url, self.scratch, self.limits, self.reporter.tick)
+            return RemoteRepository(place.url, self.scratch, self.limits, self.access, self.reporter.tick)
+
+    def publish_known(self, sha: str | None) -> IndexReport | None:
+        """Show a commit that was indexed before; None when it was not."""
+        if sha is None:
+            return None
+        with self.reporter.timed("resolve"), self.transaction() as cursor:
+            published = publish.find_published(cursor, self.repository_id, sha, self.how)
+        if published is None:
+            return None
+        commit_id, report = published
+        total = report.files_processed + report.files_skipped
+        with self.reporter.phase("publish", files_total=total), self.transaction() as cursor:
+            publish.publish_again(cursor, self.repository_id, commit_id)
+            self._ask_to_publish(cursor)
+        return replace(report, seconds=self.reporter.seconds)
 
     def resolve(self, source: Source, commit_sha: str | None) -> str:
         with self.reporter.timed("resolve"):
             return source.resolve(commit_sha)
 
-    def find_published(self, sha: str) -> tuple[int, IndexReport] | None:
-        with self.reporter.timed("resolve"), self.connection, self.connection.cursor() as cursor:
-            return store.find_published(cursor, self.repository_id, sha)
-
-    def publish_again(self, commit_id: int, report: IndexReport, before_publish: BeforePublish | None) -> IndexReport:
-        total = report.files_processed + report.files_skipped
-        with self.reporter.phase("publish", files_total=total), self.connection, self.connection.cursor() as cursor:
-            store.publish_again(cursor, self.repository_id, commit_id)
-            if before_publish is not None:
-                before_publish(cursor)
-        return replace(report, seconds=self.reporter.seconds)
-
-    def fetch(self, source: Source, sha: str) -> ObjectStore:
-        with self.reporter.phase("fetch"):
-            return source.store if isinstance(source, local.LocalRepository) else source.fetch(sha)
+    def index(self, source: Source, sha: str) -> IndexReport:
+        """Index a commit that is not indexed, in the cheapest way that is possible."""
+        with self.reporter.timed("store"):
+            upkeep.tidy(self.connection, self.repository_id, self.limits.keep_commits, self.reporter.tick)
+        try:
+            with self._objects(source, sha) as objects:
+                return self._index(objects, sha, may_be_damaged=isinstance(source, RemoteRepository))
+        except _DamagedCache:
+            with self._objects(source, sha, afresh=True) as objects:
+                return self._index(objects, sha, may_be_damaged=False)
 
     @contextmanager
-    def list_files(self, objects: ObjectStore, sha: str) -> Iterator[Listing]:
+    def _objects(self, source: Source, sha: str, *, afresh: bool = False) -> Iterator[ObjectStore]:
+        with ExitStack() as held:
+            with self.reporter.phase("fetch"):
+                if isinstance(source, local.LocalRepository):
+                    store = source.store
+                else:
+                    store = held.enter_context(source.fetch(sha, afresh=afresh))
+            yield store
+
+    def _index(self, objects: ObjectStore, sha: str, *, may_be_damaged: bool) -> IndexReport:
+        self._may_be_damaged = may_be_damaged
+        for _ in range(_TRIES):
+            with suppress(ContentsRemoved):
+                return self.index_changes(objects, sha) or self.index_whole(objects, sha)
+        raise TransientIndexError(
+            f"expected contents to stay while they are indexed, and the upkeep removed some {_TRIES} times: run again"
+        )
+
+    def index_changes(self, objects: ObjectStore, sha: str) -> IndexReport | None:
+        """Index what differs from the commit before; None when there is none, or too much differs."""
+        for _ in range(_TRIES):
+            with self.reporter.timed("list"), self.transaction() as cursor:
+                base = publish.find_base(cursor, self.repository_id, self.how)
+            if base is None:
+                return None
+            changes = self._list_changes(objects, base, sha)
+            if changes is None:
+                return None
+            self._parse_new(objects, changes.entries, len(changes.entries))
+            changes = replace(changes, entries=list(map(self._as_read, changes.entries)))
+            try:
+                return self._publish_changes(base, changes, sha)
+            except BaseUnfit:
+                return None
+            except BaseMoved:
+                known = self.publish_known(sha)
+                if known is not None:
+                    return known
+        return None
+
+    def index_whole(self, objects: ObjectStore, sha: str) -> IndexReport:
+        """Index a commit from its whole list of files."""
         with ExitStack() as files:
             with self.reporter.phase("list"):
                 listing = files.enter_context(list_commit(objects, sha))
-            yield listing
+            self._parse_new(objects, listing.entries(), listing.count)
+            listing_id = self._store_files(listing)
+            return self._publish_listing(listing_id, sha, listing.cpp_sources)
 
-    def parse_new(self, objects: ObjectStore, listing: Listing) -> None:
+    def _list_changes(self, objects: ObjectStore, base: Base, sha: str) -> Changes | None:
+        with self.reporter.phase("list"):
+            return list_changes(objects, base.sha, sha, file_count=base.file_count, cpp_sources=base.cpp_sources)
+
+    def _parse_new(self, objects: ObjectStore, entries: Iterable[Entry], count: int) -> None:
         """Parse the contents that were never seen, and store them in batches as they come."""
-        batch = _Batch()
-        with self.reporter.phase("parse", files_total=listing.count):
-            with Parsers(self.limits, command=self.parser_command) as parsers:
-                for task, parsed in parsers.parse(self._new_contents(objects, listing), self.reporter.tick):
-                    batch.add(Blob(task.oid, task.language), parsed)
-                    self.reporter.add(files=1, size_bytes=len(task.content), symbols=len(parsed.symbols))
-                    if batch.is_full:
-                        self._store_blobs(batch)
-            self._store_blobs(batch)
+        with self.reporter.phase("parse", files_total=count):
+            self.unreadable |= parse_contents(
+                self.connection, objects, self._watched(entries), self.limits, self.reporter, self.parser_command
+            )
+        if self.unreadable:
+            self._expect_whole()
 
-    def store_files(self, listing: Listing, sha: str) -> int:
-        """Store the paths of the commit; they are invisible until it is published."""
-        with self.reporter.phase("store", files_total=listing.count):
-            with self.connection, self.connection.cursor() as cursor:
-                commit_id = store.begin_commit(cursor, self.repository_id, sha)
-            with self._discarding(commit_id):
-                for chunk in _chunks(map(self._as_read, listing.entries()), _STORE_FILES):
-                    with self.connection, self.connection.cursor() as cursor:
-                        store.store_files(cursor, commit_id, chunk)
-                    self.reporter.add(files=len(chunk))
-                    self.reporter.tick()
-            return commit_id
+    def _watched(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        for entry in entries:
+            if entry.skip_reason == skips.MISSING:
+                self._expect_whole()
+            yield entry
 
-    def publish(self, commit_id: int, sha: str, before_publish: BeforePublish | None) -> IndexReport:
-        """The one moment at which readers see the commit."""
-        with self._discarding(commit_id):
-            with self.reporter.phase("publish"), self.connection, self.connection.cursor() as cursor:
-                counts = store.count_files(cursor, commit_id)
-                report = IndexReport(sha, *counts, seconds=self.reporter.seconds)
-                store.publish(cursor, self.repository_id, commit_id, report)
-                if before_publish is not None:
-                    before_publish(cursor)
-            return report
-
-    def _new_contents(self, objects: ObjectStore, listing: Listing) -> Iterator[Task]:
-        """Contents that no blob is stored for, read from git in portions that fit into memory."""
-        for chunk in _portions(listing.entries()):
-            readable = Counter(Blob(entry.oid, entry.language) for entry in chunk if entry.language is not None)
-            with self.connection, self.connection.cursor() as cursor:
-                known = store.known_blobs(cursor, list(readable))
-            new = [blob for blob in readable if blob not in known]
-            self.reporter.add(files=len(chunk) - len(new))
-            self.reporter.tick()
-            for blob, (oid, content) in zip(new, objects.contents([blob.oid for blob in new]), strict=True):
-                if content is None:
-                    self.unreadable.add(oid)
-                else:
-                    yield Task(oid, blob.language, content)
+    def _expect_whole(self) -> None:
+        """What a server sends is whole; when something is missing, it is our copy that is damaged."""
+        if self._may_be_damaged:
+            raise _DamagedCache
 
     def _as_read(self, entry: Entry) -> Entry:
         if entry.oid not in self.unreadable:
             return entry
         return entry._replace(language=None, skip_reason=entry.skip_reason or skips.MISSING)
 
-    def _store_blobs(self, batch: _Batch) -> None:
-        if batch.parsed:
-            with self.reporter.timed("store"), self.connection, self.connection.cursor() as cursor:
-                store.store_blobs(cursor, batch.parsed)
-            batch.clear()
-            self.reporter.tick()
+    def _store_files(self, listing: Listing) -> int:
+        """Store the paths of the commit; they are invisible until it is published."""
+        with self.reporter.phase("store", files_total=listing.count):
+            with self.transaction() as cursor:
+                listing_id = publish.begin_listing(cursor, self.repository_id)
+            with self._giving_up(listing_id):
+                for chunk in _chunks(map(self._as_read, listing.entries()), _STORE_FILES):
+                    with self.transaction() as cursor:
+                        publish.store_files(cursor, listing_id, chunk)
+                    self.reporter.add(files=len(chunk))
+                    self.reporter.tick()
+            return listing_id
+
+    def _publish_listing(self, listing_id: int, sha: str, cpp_sources: int) -> IndexReport:
+        """The one moment at which readers see the commit."""
+        with self._giving_up(listing_id):
+            with self.reporter.phase("publish"), self.transaction() as cursor:
+                report = publish.publish_listing(
+                    cursor, self.repository_id, listing_id, sha, self.how, cpp_sources, self.reporter.seconds
+                )
+                self._ask_to_publish(cursor)
+            return report
+
+    def _publish_changes(self, base: Base, changes: Changes, sha: str) -> IndexReport:
+        """The same for a commit that is told by its changes."""
+        with self.reporter.phase("publish", files_total=changes.file_count), self.transaction() as cursor:
+            report = publish.publish_changes(
+                cursor, self.repository_id, base, changes, sha, self.how, self.reporter.seconds
+            )
+            self._ask_to_publish(cursor)
+        return report
+
+    def _ask_to_publish(self, cursor: Cursor) -> None:
+        if self.before_publish is not None:
+            self.before_publish(cursor)
 
     @contextmanager
-    def _discarding(self, commit_id: int) -> Iterator[None]:
-        """Take back what was stored of a commit when the block fails."""
+    def _giving_up(self, listing_id: int) -> Iterator[None]:
+        """Leave what was stored of a commit to the upkeep when the block fails."""
         try:
             yield
         except BaseException:
-            # When the database is gone as well, a later run does it.
-            with suppress(psycopg2.Error), self.connection, self.connection.cursor() as cursor:
-                store.discard(cursor, commit_id)
+            # When the database is gone as well, the upkeep finds out by its age.
+            with suppress(psycopg2.Error), self.transaction() as cursor:
+                publish.give_up(cursor, listing_id)
             raise
-
-
-class _Batch:
-    """Parsed contents on their way to the database."""
-
-    def __init__(self) -> None:
-        # Two portions read from git may have a content in common.
-        self.parsed: dict[Blob, Parsed] = {}
-        self._symbols = 0
-
-    @property
-    def is_full(self) -> bool:
-        return len(self.parsed) >= _STORE_BLOBS or self._symbols >= _STORE_SYMBOLS
-
-    def add(self, blob: Blob, parsed: Parsed) -> None:
-        self.parsed[blob] = parsed
-        self._symbols += len(parsed.symbols)
-
-    def clear(self) -> None:
-        self.parsed.clear()
-        self._symbols = 0
-
-
-def _portions(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
-    """Entries whose contents can be in memory together."""
-    portion: list[Entry] = []
-    size = 0
-    for entry in entries:
-        portion.append(entry)
-        size += entry.size_bytes or 0 if entry.skip_reason is None else 0
-        if len(portion) >= _READ_FILES or size >= _READ_BYTES:
-            yield portion
-            portion, size = [], 0
-    if portion:
-        yield portion
 
 
 def _chunks(entries: Iterator[Entry], length: int) -> Iterator[list[Entry]]:

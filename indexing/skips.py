@@ -12,7 +12,7 @@ SUBMODULE: Final = "submodule"
 SYMLINK: Final = "symlink"
 #: More than ``Limits.max_file_bytes``.
 TOO_LARGE: Final = "too_large"
-#: More than ``Limits.max_path_bytes``; the stored path is cut.
+#: More than ``paths.MAX_STORED_BYTES``; the stored path is cut.
 PATH_TOO_LONG: Final = "path_too_long"
 #: The repository does not hold the object: a partial clone, or a damaged one.
 MISSING: Final = "missing"

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg2
 
 from indexing import jobs
+from indexing.access import NO_ACCESS, Access
 from indexing.limits import Limits
 from indexing.report import IndexReport, Progress
 from indexing.run import index_commit
@@ -20,6 +21,8 @@ class Index:
     url: str
     connection: Any
     progress: list[Progress] = field(default_factory=list)
+    #: Of the runs that are not given another.
+    access: Access = NO_ACCESS
 
     def repository_id(self, url: str) -> str:
         with self.connection, self.connection.cursor() as cursor:
@@ -29,6 +32,7 @@ class Index:
         """Index a commit as a job would."""
         limits = options.pop("limits", Limits(parse_processes=1))
         on_progress = options.pop("on_progress", self.progress.append)
+        options.setdefault("access", self.access)
         repository_id = options.pop("repository_id", None) or self.repository_id(url)
         return index_commit(
             self.connection, url, repository_id, commit, limits=limits, on_progress=on_progress, **options

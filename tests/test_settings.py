@@ -73,7 +73,7 @@ def test_the_sample_documents_every_variable_with_its_default() -> None:
 
 
 def test_the_samples_urls_are_urls_that_are_accepted() -> None:
-    lines = [line.lstrip("# ") for line in SAMPLE.read_text().splitlines() if line.startswith("#   ")]
+    lines = [line.lstrip("# ") for line in SAMPLE.read_text().splitlines() if line.startswith("#   SUPABASE")]
 
     urls = [line.partition("=")[2] for line in lines]
     assert len(urls) == 5
@@ -321,3 +321,16 @@ class TestConnection:
 def test_the_token_of_the_status_page_is_shown_to_nobody() -> None:
     assert "short" not in problem_of(STATUS_PAGE_TOKEN="short")
     assert "a-token-of-16-characters" not in repr(load(STATUS_PAGE_TOKEN="a-token-of-16-characters"))
+
+
+class TestTokens:
+    def test_are_read_and_never_shown(self) -> None:
+        settings = load(INDEX_GIT_TOKENS=f"github.com={SECRET}, git.example:8443=other={SECRET}")
+
+        assert settings.index_git_tokens == (f"github.com={SECRET}", f"git.example:8443=other={SECRET}")
+        assert SECRET not in repr(settings)
+
+    def test_in_another_form_are_refused_without_showing_them(self) -> None:
+        (problem,) = problems_of(INDEX_GIT_TOKENS=SECRET)
+
+        assert "INDEX_GIT_TOKENS to be HOST=TOKEN" in problem

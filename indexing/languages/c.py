@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import tree_sitter_c
 from tree_sitter import Node
 
-from indexing.extract import Found, Grammatical, Rule, Text
+from indexing.found import Definer, Found, Grammatical, Import, Rule, Text
+from indexing.languages.imports import from_path
 from indexing.languages.rules import named, node_types
 
 #: What can stand around the name that a declaration declares: pointers, arrays, parameters, attributes.
@@ -29,7 +30,7 @@ def declared_name(node: Node) -> Node | None:
     return inner
 
 
-def tagged(kind: str) -> Rule:
+def tagged(kind: str) -> Definer:
     """A struct, union, enum or class where it is defined, not where it is used."""
 
     def rule(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
@@ -51,6 +52,18 @@ def _function(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
     return () if name is None else (Found(text(name), "function"),)
 
 
+def _include(node: Node, _scope: str | None, text: Text) -> Iterable[Import]:
+    """Of either kind: where the compiler looks is not known here, the path that it looks for is."""
+    return from_path(node, text(node.child_by_field_name("path")).strip('<>" \t'))
+
+
+def is_exported(node: Node, found: Found, _scope: str | None, _in_export: bool, text: Text) -> bool:
+    """What the linker sees; of types and macros there is nothing to tell."""
+    if found.kind not in ("function", "method"):
+        return True
+    return not any(child.type == "storage_class_specifier" and text(child) == "static" for child in node.children[:4])
+
+
 RULES: dict[str, Rule] = {
     "function_definition": _function,
     "struct_specifier": tagged("struct"),
@@ -60,13 +73,21 @@ RULES: dict[str, Rule] = {
     "type_definition": typedef,
     "preproc_def": named("macro"),
     "preproc_function_def": named("macro"),
+    "preproc_include": _include,
 }
 DESCEND = node_types(
     """
     translation_unit preproc_if preproc_ifdef preproc_elif preproc_elifdef preproc_else
-    linkage_specification declaration_list declaration field_declaration_list field_declaration
-    enumerator_list
+    linkage_specification declaration_list field_declaration_list field_declaration enumerator_list
     """
 )
+WRAPPERS = frozenset({"declaration"})
 
-GRAMMATICAL = Grammatical(grammar=tree_sitter_c.language, rules=RULES, descend=DESCEND, separator="::")
+GRAMMATICAL = Grammatical(
+    grammar=tree_sitter_c.language,
+    rules=RULES,
+    descend=DESCEND,
+    separator="::",
+    wrappers=WRAPPERS,
+    exported=is_exported,
+)

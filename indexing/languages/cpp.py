@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import tree_sitter_cpp
 from tree_sitter import Node
 
-from indexing.extract import Found, Grammatical, Rule, Text
+from indexing.found import Definer, Found, Grammatical, Text, Visibility
 from indexing.languages import c
 from indexing.languages.rules import named, qualified
 
@@ -43,7 +43,7 @@ def _plain(node: Node | None, text: Text) -> str:
     return text(node)
 
 
-def _type(kind: str) -> Rule:
+def _type(kind: str) -> Definer:
     rule = c.tagged(kind)
 
     def without_arguments(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
@@ -55,17 +55,34 @@ def _type(kind: str) -> Rule:
     return without_arguments
 
 
+def _class(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
+    """Members of a class are private until it says otherwise; those of a struct are not."""
+    return [found._replace(members_exported=False) for found in _type("class")(node, scope, text)]
+
+
+def _access(node: Node, _scope: str | None, text: Text) -> Iterable[Visibility]:
+    return (Visibility(text(node).rstrip(": \n\t") != "private"),)
+
+
+def _is_exported(node: Node, found: Found, scope: str | None, in_export: bool, text: Text) -> bool:
+    # A static method is for others, a static function is not.
+    return found.kind == "method" or c.is_exported(node, found, scope, in_export, text)
+
+
 GRAMMATICAL = Grammatical(
     grammar=tree_sitter_cpp.language,
     rules={
         **c.RULES,
         "function_definition": _function,
-        "class_specifier": _type("class"),
+        "class_specifier": _class,
+        "access_specifier": _access,
         "struct_specifier": _type("struct"),
         "namespace_definition": qualified("namespace", "::"),
         "alias_declaration": named("type"),
         "concept_definition": named("type"),
     },
-    descend=c.DESCEND | {"template_declaration", "friend_declaration", "export_declaration"},
+    descend=c.DESCEND | {"friend_declaration", "export_declaration"},
     separator="::",
+    wrappers=c.WRAPPERS | {"template_declaration"},
+    exported=_is_exported,
 )

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import tree_sitter_go
 from tree_sitter import Node
 
-from indexing.extract import Found, Grammatical, Text
+from indexing.found import Found, Grammatical, Import, Text
+from indexing.languages.imports import imported, string_in
 from indexing.languages.rules import named, node_types
 
 _TYPE_KINDS = {"struct_type": "struct", "interface_type": "interface"}
@@ -40,6 +41,16 @@ def _constants(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
     return [Found(name, "constant") for name in names if name != "_"]
 
 
+def _import(node: Node, _scope: str | None, text: Text) -> Iterable[Import]:
+    """A package of this module has a path that ends with its directory; those of the standard library have none."""
+    path = string_in(node.child_by_field_name("path"), text) or ""
+    return imported(node, path, path.split("/") if "/" in path else None, -1)
+
+
+def _is_exported(_node: Node, found: Found, _scope: str | None, _in_export: bool, _text: Text) -> bool:
+    return found.name[:1].isupper()
+
+
 GRAMMATICAL = Grammatical(
     grammar=tree_sitter_go.language,
     rules={
@@ -49,11 +60,14 @@ GRAMMATICAL = Grammatical(
         "type_spec": _type,
         "type_alias": named("type"),
         "const_spec": _constants,
+        "import_spec": _import,
     },
     descend=node_types(
         """
-    source_file type_declaration const_declaration interface_type block statement_list if_statement
-    for_statement
+    source_file interface_type block statement_list if_statement for_statement import_declaration
+    import_spec_list
     """
     ),
+    wrappers=frozenset({"type_declaration", "const_declaration"}),
+    exported=_is_exported,
 )

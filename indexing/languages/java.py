@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import tree_sitter_java
 from tree_sitter import Node
 
-from indexing.extract import Found, Grammatical, Rule, Text
-from indexing.languages.rules import is_constant_name, named, node_types
+from indexing.found import Found, Grammatical, Import, Rule, Text
+from indexing.languages.imports import imported
+from indexing.languages.rules import first_child, is_constant_name, named, node_types
 
 _ANNOTATIONS = frozenset({"annotation", "marker_annotation"})
 
@@ -36,6 +37,29 @@ def _fields(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
     return [Found(name, "constant", start=_start(node)) for name in names if is_constant_name(name)]
 
 
+def _import(node: Node, _scope: str | None, text: Text) -> Iterable[Import]:
+    """``import a.b.C``, ``import static a.b.C.method``: the file is named by the first class."""
+    path = first_child(node)
+    return class_import(node, text(path), is_whole=not any(each.type == "asterisk" for each in node.children))
+
+
+def class_import(node: Node, target: str, *, is_whole: bool) -> Iterable[Import]:
+    """An import of a class, or of something in one; ``is_whole``: not of everything in a package."""
+    parts = target.split(".")
+    ends = [number for number, part in enumerate(parts, 1) if part[:1].isupper()]
+    if not is_whole:
+        target += ".*"
+    return imported(node, target, parts[: ends[0]] if ends else None)
+
+
+def _is_exported(node: Node, _found: Found, scope: str | None, _in_export: bool, text: Text) -> bool:
+    if scope == "interface":
+        return True
+    modifiers = next((child for child in node.children if child.type == "modifiers"), None)
+    words = {text(child) for child in modifiers.children} if modifiers is not None else set()
+    return bool(words & {"public", "protected"}) or node.type == "enum_constant"
+
+
 GRAMMATICAL = Grammatical(
     grammar=tree_sitter_java.language,
     rules={
@@ -52,6 +76,7 @@ GRAMMATICAL = Grammatical(
         "field_declaration": _fields,
         "constant_declaration": _fields,
         "module_declaration": named("module"),
+        "import_declaration": _import,
     },
     # Anonymous classes hide in expressions.
     descend=node_types(
@@ -66,4 +91,6 @@ GRAMMATICAL = Grammatical(
     switch_block_statement_group switch_rule throw_statement labeled_statement
     """
     ),
+    comments=frozenset({"line_comment", "block_comment"}),
+    exported=_is_exported,
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import tree_sitter_javascript
 from tree_sitter import Node
 
-from indexing.extract import Found, Grammatical, Rule, Text
-from indexing.languages.rules import is_constant_name, named, node_types
+from indexing.found import Export, Found, Grammatical, Import, Rule, Text
+from indexing.languages.imports import from_script, string_in
+from indexing.languages.rules import first_child, is_constant_name, named, node_types
 
 _FUNCTION_VALUES = frozenset({"arrow_function", "function_expression", "generator_function"})
 #: A name in quotes or brackets is still a name; a computed one is not.
@@ -53,9 +54,10 @@ def assignment(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
     kind = _value_kind(node.child_by_field_name("right"), "function")
     if left is None or kind is None:
         return ()
-    return (
-        Found(_name(left.child_by_field_name("property") if left.type == "member_expression" else left, text), kind),
-    )
+    if left.type != "member_expression":
+        return (Found(_name(left, text), kind),)
+    exported = text(left.child_by_field_name("object")) in ("exports", "module.exports")
+    return (Found(_name(left.child_by_field_name("property"), text), kind, exported=exported or None),)
 
 
 def member(field: str) -> Rule:
@@ -68,7 +70,45 @@ def member(field: str) -> Rule:
     return rule
 
 
+def _export(node: Node, _scope: str | None, text: Text) -> Iterator[Import]:
+    """``export ... from "./x"``."""
+    source = string_in(node.child_by_field_name("source"), text)
+    if source is not None:
+        yield from from_script(node, source)
+
+
+def _export_name(node: Node, _scope: str | None, text: Text) -> Iterable[Export]:
+    return (Export(text(node.child_by_field_name("name"))),)
+
+
+def _call(node: Node, _scope: str | None, text: Text) -> Iterator[Import]:
+    """``require("./x")`` and ``import("./x")``."""
+    function = node.child_by_field_name("function")
+    if function is None or not (
+        function.type == "import" or (function.type == "identifier" and text(function) == "require")
+    ):
+        return
+    arguments = node.child_by_field_name("arguments")
+    source = string_in(first_child(arguments), text) if arguments is not None else None
+    if source is not None:
+        yield from from_script(node, source)
+
+
+def is_exported(node: Node, found: Found, scope: str | None, in_export: bool, text: Text) -> bool:
+    """At the top what an ``export`` is around; in a class what is not private."""
+    if scope is None:
+        return in_export
+    if found.name.startswith("#"):
+        return False
+    modifier = next((child for child in node.children if child.type == "accessibility_modifier"), None)
+    return modifier is None or text(modifier) != "private"
+
+
 RULES: dict[str, Rule] = {
+    "import_statement": _export,
+    "export_statement": _export,
+    "export_specifier": _export_name,
+    "call_expression": _call,
     "function_declaration": named("function"),
     "generator_function_declaration": named("function"),
     "class_declaration": class_declaration,
@@ -82,8 +122,8 @@ RULES: dict[str, Rule] = {
 # Functions hide in expressions (callbacks, wrappers, module patterns), so those that can hold one are entered.
 DESCEND = node_types(
     """
-    program statement_block class_body class_static_block export_statement lexical_declaration
-    variable_declaration expression_statement call_expression arguments parenthesized_expression
+    program statement_block class_body class_static_block export_clause lexical_declaration
+    variable_declaration expression_statement arguments parenthesized_expression
     arrow_function function_expression generator_function class object array return_statement
     await_expression yield_expression new_expression sequence_expression unary_expression
     binary_expression ternary_expression spread_element member_expression if_statement else_clause
@@ -93,4 +133,18 @@ DESCEND = node_types(
     """
 )
 
-GRAMMATICAL = Grammatical(grammar=tree_sitter_javascript.language, rules=RULES, descend=DESCEND)
+COMMENTS = frozenset({"comment", "html_comment"})
+#: A comment in front of these is that of the definition in them.
+WRAPPERS = frozenset({"export_statement", "lexical_declaration", "variable_declaration", "expression_statement"})
+EXPORTERS = frozenset({"export_statement"})
+
+GRAMMATICAL = Grammatical(
+    grammar=tree_sitter_javascript.language,
+    rules=RULES,
+    descend=DESCEND,
+    comments=COMMENTS,
+    between=frozenset({"decorator"}),
+    wrappers=WRAPPERS,
+    exporters=EXPORTERS,
+    exported=is_exported,
+)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import tree_sitter_python
 from tree_sitter import Node
 
-from indexing.extract import Found, Grammatical, Text
-from indexing.languages.rules import function_or_method, is_constant_name, named, node_types
+from indexing.found import Found, Grammatical, Import, Text
+from indexing.languages.imports import imported
+from indexing.languages.rules import first_child, function_or_method, is_constant_name, named, node_types
 
 
-def _constant(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
+def _assignment(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
+    """``LIMIT = 3``, ``double = lambda x: 2 * x``."""
     left = node.child_by_field_name("left")
-    if left is None or left.type != "identifier" or scope not in (None, "class"):
+    if left is None or left.type != "identifier":
+        return ()
+    right = node.child_by_field_name("right")
+    if right is not None and right.type == "lambda":
+        return (Found(text(left), "method" if scope == "class" else "function"),)
+    if scope not in (None, "class"):
         return ()
     name = text(left)
     return (Found(name, "constant"),) if is_constant_name(name) else ()
@@ -24,19 +31,60 @@ def _type_alias(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
     return () if left is None else (Found(text(left).partition("[")[0].strip(), "type"),)
 
 
+def _import(node: Node, _scope: str | None, text: Text) -> Iterator[Import]:
+    """``import a.b, c as d``."""
+    for name in _names(node, text):
+        yield from imported(node, name, name.split("."))
+
+
+def _import_from(node: Node, _scope: str | None, text: Text) -> Iterator[Import]:
+    """``from ..a import b``: the module ``a``, and ``a.b`` where that may be one."""
+    target = text(node.child_by_field_name("module_name"))
+    dots = len(target) - len(target.lstrip("."))
+    up = dots - 1 if dots else None
+    around = [part for part in target.lstrip(".").split(".") if part]
+    yield from imported(node, target, around, up)
+    for name in _names(node, text):
+        # Modules are written in lower case; everything else would be a row for each name of each import.
+        if name.islower() and name != target:
+            yield from imported(node, target + ("." if around else "") + name, [*around, name], up)
+
+
+def _names(node: Node, text: Text) -> Iterator[str]:
+    for each in node.children_by_field_name("name"):
+        yield text(each.child_by_field_name("name") if each.type == "aliased_import" else each)
+
+
+def _is_exported(_node: Node, found: Found, _scope: str | None, _in_export: bool, _text: Text) -> bool:
+    return not found.name.startswith("_") or (found.name.startswith("__") and found.name.endswith("__"))
+
+
+def _docstring(body: Node) -> Node | None:
+    first = first_child(body)
+    if first is None or first.type != "expression_statement":
+        return None
+    string = first_child(first)
+    return string if string is not None and string.type == "string" else None
+
+
 GRAMMATICAL = Grammatical(
     grammar=tree_sitter_python.language,
     rules={
         "function_definition": function_or_method(frozenset({"class"})),
         "class_definition": named("class"),
-        "assignment": _constant,
+        "assignment": _assignment,
         "type_alias_statement": _type_alias,
+        "import_statement": _import,
+        "import_from_statement": _import_from,
     },
     descend=node_types(
         """
-    module block decorated_definition expression_statement if_statement elif_clause else_clause
+    module block expression_statement if_statement elif_clause else_clause
     try_statement except_clause except_group_clause finally_clause with_statement for_statement
     while_statement match_statement case_clause
     """
     ),
+    wrappers=frozenset({"decorated_definition"}),
+    exported=_is_exported,
+    docstring=_docstring,
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from tree_sitter import Node
 
-from indexing.extract import Found, Rule, Text
+from indexing.found import Definer, Found, Text
 
 _CONSTANT_NAME = re.compile(r"^[A-Z][A-Z0-9_]*$")
 
@@ -17,7 +17,12 @@ def node_types(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-def named(kind: str, field: str = "name") -> Rule:
+def first_child(node: Node | None) -> Node | None:
+    """The first named child; None when there is none."""
+    return node.named_child(0) if node is not None and node.named_child_count else None
+
+
+def named(kind: str, field: str = "name") -> Definer:
     """The node's name is in a field of it."""
 
     def rule(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
@@ -27,7 +32,7 @@ def named(kind: str, field: str = "name") -> Rule:
     return rule
 
 
-def function_or_method(class_kinds: frozenset[str], field: str = "name") -> Rule:
+def function_or_method(class_kinds: frozenset[str], field: str = "name") -> Definer:
     """A function, or a method when it stands directly in one of these kinds."""
 
     def rule(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
@@ -37,7 +42,7 @@ def function_or_method(class_kinds: frozenset[str], field: str = "name") -> Rule
     return rule
 
 
-def qualified(kind: str, separator: str) -> Rule:
+def qualified(kind: str, separator: str) -> Definer:
     """A name that may say its parents itself: ``namespace a::b``, ``class A::B``, ``namespace A.B``."""
 
     def rule(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:

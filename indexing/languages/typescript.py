@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tree_sitter_typescript
 
-from indexing.extract import Grammatical, Rule
+from indexing.found import Found, Grammatical, Rule
 from indexing.languages import javascript
 from indexing.languages.rules import named, qualified
 
@@ -15,6 +15,7 @@ _RULES: dict[str, Rule] = {
     "function_signature": named("function"),
     "method_signature": javascript.method,
     "abstract_method_signature": javascript.method,
+    "construct_signature": lambda _node, _scope, _text: (Found("new", "method"),),
     "public_field_definition": javascript.member("name"),
     "interface_declaration": named("interface"),
     "type_alias_declaration": named("type"),
@@ -31,5 +32,15 @@ _DESCEND = javascript.DESCEND | {
     "type_assertion",
 }
 
-TYPESCRIPT = Grammatical(tree_sitter_typescript.language_typescript, _RULES, _DESCEND)
-TSX = Grammatical(tree_sitter_typescript.language_tsx, _RULES, _DESCEND)
+TYPESCRIPT = Grammatical(
+    grammar=tree_sitter_typescript.language_typescript,
+    rules=_RULES,
+    descend=_DESCEND,
+    comments=javascript.COMMENTS,
+    between=frozenset({"decorator"}),
+    wrappers=javascript.WRAPPERS | {"ambient_declaration"},
+    # What a declaration file declares is there for others.
+    exporters=javascript.EXPORTERS | {"ambient_declaration"},
+    exported=javascript.is_exported,
+)
+TSX = TYPESCRIPT._replace(grammar=tree_sitter_typescript.language_tsx)

@@ -16,6 +16,7 @@ RETURNING id::text;
 -- From any state: an operator who sends a finished job again wants it run again.
 UPDATE indexing.index_jobs
    SET status = 'processing', phase = 'resolve', files_total = NULL, files_done = 0, symbols = 0, stats = NULL,
+       bytes_done = 0, rest_seconds = NULL,
        resolved_sha = NULL, retry_count = %(retry_count)s, started_at = now(), updated_at = now(), finished_at = NULL
  WHERE id = %(job_id)s;
 
@@ -23,27 +24,27 @@ UPDATE indexing.index_jobs
 -- A late report changes nothing once the job has ended.
 UPDATE indexing.index_jobs
    SET phase = %(phase)s, files_total = %(files_total)s, files_done = %(files_done)s, symbols = %(symbols)s,
-       updated_at = now()
+       bytes_done = %(bytes_done)s, rest_seconds = %(rest_seconds)s, updated_at = now()
  WHERE id = %(job_id)s AND status = 'processing';
 
 -- name: mark_completed
 UPDATE indexing.index_jobs
    SET status = 'completed', phase = 'publish', resolved_sha = %(resolved_sha)s, files_total = %(files_total)s,
-       files_done = %(files_total)s, symbols = %(symbols)s, stats = %(stats)s, error = NULL,
+       files_done = %(files_total)s, symbols = %(symbols)s, stats = %(stats)s, error = NULL, rest_seconds = NULL,
        updated_at = now(), finished_at = now()
  WHERE id = %(job_id)s AND status = 'processing';
 
 -- name: mark_failed
 -- A completed job stays completed: the failure is that of a run which came too late.
 UPDATE indexing.index_jobs
-   SET status = CASE WHEN %(final)s THEN 'failed' ELSE 'pending' END, error = %(error)s,
+   SET status = CASE WHEN %(final)s THEN 'failed' ELSE 'pending' END, error = %(error)s, rest_seconds = NULL,
        retry_count = %(retry_count)s, updated_at = now(), finished_at = CASE WHEN %(final)s THEN now() END
  WHERE id = %(job_id)s AND status IN ('pending', 'processing');
 
 -- name: get_job
 SELECT j.id::text, j.repository_id::text, r.name, r.url, j.commit_sha, j.resolved_sha, j.status, j.phase,
        j.files_total, j.files_done, j.symbols, j.stats, j.error, j.retry_count, j.message_id::text,
-       j.created_at, j.started_at, j.updated_at, j.finished_at
+       j.created_at, j.started_at, j.updated_at, j.finished_at, j.bytes_done, j.rest_seconds
   FROM indexing.index_jobs AS j
   JOIN indexing.repositories AS r ON r.id = j.repository_id
  WHERE j.id = %(job_id)s;
@@ -56,7 +57,7 @@ SELECT j.id::text, r.name, j.phase, j.files_done, j.files_total
 -- name: latest_jobs
 SELECT j.id::text, j.repository_id::text, r.name, r.url, j.commit_sha, j.resolved_sha, j.status, j.phase,
        j.files_total, j.files_done, j.symbols, j.stats, j.error, j.retry_count, j.message_id::text,
-       j.created_at, j.started_at, j.updated_at, j.finished_at
+       j.created_at, j.started_at, j.updated_at, j.finished_at, j.bytes_done, j.rest_seconds
   FROM indexing.index_jobs AS j
   JOIN indexing.repositories AS r ON r.id = j.repository_id
  ORDER BY j.created_at DESC, j.id

@@ -46,6 +46,7 @@ def locations(output: str) -> set[str]:
         (["draw", "--path", "src"], ["src/square.py:6-6"]),
         (["draw", "--path", "web/draw.ts"], ["web/draw.ts:1-2"]),
         (["Squ", "--prefix"], ["src/square.py:1-3"]),
+        (["Sqare", "--fuzzy"], ["src/square.py:1-3"]),
         (["", "--prefix", "--kind", "class"], ["src/square.py:1-3"]),
         (["draw", "--repository", "shapes"], ["src/square.py:6-6", "web/draw.ts:1-2"]),
     ],
@@ -70,10 +71,32 @@ def test_json_has_every_field(indexq: Indexq, repository: Repository) -> None:
                 "last_line": 3,
                 "signature": "def area(self) -> int",
                 "parent": "Square",
+                "first_column": 5,
+                "last_column": 16,
+                "first_byte": 18,
+                "end_byte": 57,
+                "doc": None,
+                "exported": True,
             }
         ],
         "more": False,
     }
+
+
+def test_an_older_commit_can_be_asked(indexq: Indexq, database: str, repository: Repository) -> None:
+    old = repository.head
+    repository.commit({"src/square.py": "def circle(): ...\n"})
+    with closing(psycopg2.connect(database)) as connection:
+        Index(database, connection).run(repository.url)
+
+    assert indexq("symbols", "Square").exit_code == 1
+    assert locations(indexq("symbols", "Square", "--commit", old[:10]).stdout) == {"src/square.py:1-3"}
+    assert indexq("symbols", "circle", "--commit", old[:10]).exit_code == 1
+    assert indexq("symbols", "Square", "--commit", "not-an-id").exit_code == 1
+
+
+def test_two_ways_of_comparing_are_one_too_many(indexq: Indexq) -> None:
+    assert indexq("symbols", "Square", "--prefix", "--fuzzy").exit_code == 2
 
 
 def test_a_limit_is_kept_and_said(indexq: Indexq) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from indexing import parser
-from indexing.extract import Symbol
+from indexing.found import Symbol
 from indexing.frames import Parsed
 
 _real_parse = parser.parse

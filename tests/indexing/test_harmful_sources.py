@@ -8,15 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from git_repositories import Repository
 from index_database import Index
 from waiting import wait_until
 
-from indexing.errors import (
-    TransientIndexError,
-)
+from indexing import languages, parsers
+from indexing.errors import TransientIndexError
 from indexing.limits import Limits
 from indexing.report import Progress
 
@@ -24,7 +24,7 @@ Make = Callable[..., Repository]
 
 
 #: A parser whose language modules are real, and which does what these contents say instead of parsing them.
-PARSER_WITH_TRICKS = (sys.executable, "-P", str(Path(__file__).parent / "parser_with_tricks.py"))
+PARSER_WITH_TRICKS = (sys.executable, "-P", "-S", str(Path(__file__).parent / "parser_with_tricks.py"))
 
 
 class Stop(Exception):
@@ -96,7 +96,7 @@ def test_a_file_with_too_many_symbols_is_a_skip(index: Index, make_repository: M
 
 
 @pytest.mark.parametrize(
-    "content", [b"(" * 1_000_000, b"[" * 50_000 + b"]" * 50_000, b"x=" * 300_000, random.Random(1).randbytes(900_000)]
+    "content", [b"(" * 1_000_000, b"[" * 100_000 + b"]" * 100_000, b"x=" * 300_000, random.Random(1).randbytes(900_000)]
 )
 def test_deep_and_senseless_sources_end_and_the_others_are_indexed(
     index: Index, make_repository: Make, content: bytes
@@ -109,6 +109,67 @@ def test_deep_and_senseless_sources_end_and_the_others_are_indexed(
     assert set(skips) == set(names)
     assert set(skips.values()) <= {None, "parse_timeout", "parse_crashed", "parse_memory"}
     assert index.rows("SELECT name FROM indexing.symbols_at_commit WHERE path = 'good.py'") == [("f",)]
+
+
+def test_what_the_fuzzer_found_costs_a_skip_each_and_nobody_else_anything(index: Index, make_repository: Make) -> None:
+    finds = sorted((Path(__file__).parent / "harmful_sources").iterdir())
+    assert finds
+    suffixes = {name: language.suffixes[0] for name, language in languages.LANGUAGES.items() if language.suffixes}
+    files: dict[str, bytes | str] = {
+        f"{find.name}{suffixes[find.name.partition('-')[0]]}": find.read_bytes() for find in finds
+    }
+    repository = make_repository({**files, "good.py": "def f(): pass\n"})
+    index.run(repository.url, limits=Limits(parse_processes=2, parse_seconds=0.2, parse_kill_cpu_seconds=0.1))
+    skips = index.skips()
+    assert skips.pop("good.py") is None
+    assert set(skips) == set(files)
+    assert set(skips.values()) <= {"parse_timeout", "parse_crashed", "parse_memory"}
+
+
+def test_sources_that_parsers_are_slow_with_end(index: Index, make_repository: Make) -> None:
+    generics = "a" + "<b".join(f"c{n}" for n in range(3000)) + "\n"
+    minified = "".join(f"function f{n}(a,b){{return a?b:function(){{return[{n},a]}}}}" for n in range(90_000))
+    files: dict[str, bytes | str] = {f"generics{suffix}": generics for suffix in (".cs", ".ts", ".cpp", ".java", ".kt")}
+    repository = make_repository({**files, "minified.js": minified, "good.py": "def f(): pass\n"})
+    assert len(minified) > 5_000_000
+    limits = Limits(parse_processes=2, parse_seconds=0.5, max_file_bytes=10_000_000)
+    index.run(repository.url, limits=limits)
+    skips = index.skips()
+    assert skips.pop("good.py") is None
+    assert set(skips) == {*files, "minified.js"}
+    assert set(skips.values()) <= {None, "parse_timeout", "parse_crashed", "parse_memory", "too_many_symbols"}
+
+
+def test_parsers_are_replaced_after_a_while_and_no_file_is_lost(
+    index: Index, make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parsers, "_WORN_BYTES", 2000)
+    started: list[int] = []
+    begin = parsers._Parser.__init__
+
+    def count(self: parsers._Parser, *arguments: Any) -> None:
+        started.append(1)
+        begin(self, *arguments)
+
+    monkeypatch.setattr(parsers._Parser, "__init__", count)
+    repository = make_repository({f"{n}.py": f"def f{n}(): pass\n" for n in range(400)})
+    assert index.run(repository.url, limits=Limits(parse_processes=2)).symbols_extracted == 400
+    assert len(started) > 3
+
+
+def test_a_parser_that_cannot_load_a_language_blames_no_file(
+    index: Index, make_repository: Make, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken_parser.py"
+    broken.write_text(
+        "from indexing import languages, parser\n"
+        "languages.load = lambda name: (_ for _ in ()).throw(ImportError(name))\n"
+        "parser.main()\n"
+    )
+    repository = make_repository({"a.py": "def f(): pass\n"})
+    with pytest.raises(TransientIndexError, match="parser for python"):
+        index.run(repository.url, parser_command=(sys.executable, "-P", "-S", str(broken)))
+    assert index.rows("SELECT count(*) FROM indexing.blobs") == [(0,)]
 
 
 def test_a_file_whose_parser_was_killed_once_by_somebody_else_is_indexed(

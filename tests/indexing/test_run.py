@@ -14,8 +14,8 @@ from git_repositories import Repository
 from index_database import Index
 from waiting import wait_until
 
-from indexing import languages, store
-from indexing.extract import Symbol
+from indexing import languages, publish, store
+from indexing.found import Symbol
 from indexing.frames import Parsed
 from indexing.report import Progress, Reporter
 from indexing.store import Blob
@@ -49,7 +49,9 @@ def test_files_and_symbols_are_what_the_commit_contains(index: Index, make_repos
     assert report.files_by_language == {"python": 3, "typescript": 1, "text": 1}
     assert report.skips_by_reason == {}
     assert set(report.seconds) == {"resolve", "fetch", "list", "parse", "store", "publish"}
-    assert index.rows("SELECT path, language, size_bytes, lines, symbol_count, skip_reason FROM indexing.files") == [
+    assert index.rows(
+        "SELECT path, language, size_bytes, lines, symbol_count, skip_reason FROM indexing.files ORDER BY 1"
+    ) == [
         ("README.md", "text", 28, 3, 0, None),
         ("copy/app.py", "python", 20, 2, 1, None),
         ("empty.py", "python", 0, 0, 0, None),
@@ -93,7 +95,7 @@ def test_a_new_version_of_a_language_reads_the_commit_again_and_takes_its_place(
     repository = make_repository({"a.py": "def f(): pass\n", "b.rb": "def g; end\n"})
     index.run(repository.url)
     before = index.everything()
-    newer = replace(languages.LANGUAGES["python"], version=99)
+    newer = languages.LANGUAGES["python"]._replace(version=99)
     monkeypatch.setitem(languages.LANGUAGES, "python", newer)
     monkeypatch.setattr(languages, "FINGERPRINT", "changed")
     report = index.run(repository.url)
@@ -102,9 +104,9 @@ def test_a_new_version_of_a_language_reads_the_commit_again_and_takes_its_place(
     assert (after["files"], after["symbols"]) == (before["files"], before["symbols"])
     assert index.rows("SELECT count(*) FROM indexing.commits") == [(1,)]
     assert sorted(index.rows("SELECT language, extractor_version FROM indexing.blobs")) == [
-        ("python", 1),
+        ("python", languages.LANGUAGES["ruby"].version),
         ("python", 99),
-        ("ruby", 1),
+        ("ruby", languages.LANGUAGES["ruby"].version),
     ]
 
 
@@ -211,7 +213,7 @@ def test_progress_within_a_phase_is_throttled(monkeypatch: pytest.MonkeyPatch) -
 def test_a_content_met_again_before_it_was_stored_is_stored_once(
     index: Index, make_repository: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("indexing.run._READ_FILES", 1)
+    monkeypatch.setattr("indexing.contents._READ_FILES", 1)
     repository = make_repository({f"{n}.py": "def f(): pass\n" for n in range(5)})
     assert index.run(repository.url).symbols_extracted == 5
     assert index.rows("SELECT count(*) FROM indexing.symbols") == [(1,)]
@@ -279,11 +281,11 @@ def test_what_a_dead_run_left_is_removed_when_it_is_old_and_only_then(index: Ind
     repository = make_repository({"a.py": "def f(): pass\n"})
     repository_id = index.repository_id(repository.url)
     with index.connection, index.connection.cursor() as cursor:
-        dead = store.begin_commit(cursor, repository_id, "a" * 40)
-        alive = store.begin_commit(cursor, repository_id, "b" * 40)
-        cursor.execute("UPDATE indexing.commits SET touched_at = now() - interval '1 day' WHERE id = %s", (dead,))
+        dead = publish.begin_listing(cursor, repository_id)
+        alive = publish.begin_listing(cursor, repository_id)
+        cursor.execute("UPDATE indexing.listings SET touched_at = now() - interval '1 day' WHERE id = %s", (dead,))
     index.run(repository.url)
-    assert index.rows("SELECT id FROM indexing.commits WHERE published_at IS NULL") == [(alive,)]
+    assert index.rows("SELECT id FROM indexing.listings WHERE NOT has_commits") == [(alive,)]
 
 
 def test_two_runs_of_one_commit_at_the_same_time_leave_it_published_once(index: Index, make_repository: Make) -> None:

@@ -7,7 +7,9 @@ import time
 import pytest
 
 from indexing import languages, parser
-from indexing.extract import MAX_NAME, MAX_PARENT, MAX_SIGNATURE, Symbol
+from indexing.extract import MAX_NAME, MAX_PARENT
+from indexing.found import Symbol
+from indexing.wording import MAX_SIGNATURE
 
 Expected = list[tuple[str, str, int, int, str | None]]
 
@@ -416,12 +418,6 @@ def test_every_definition_is_found_with_its_kind_lines_and_parent(
         (each.name, each.kind, each.first_line, each.last_line, each.parent) for each in symbols_of(language, source)
     ]
     assert found == expected
-
-
-def test_every_language_of_the_table_is_tested_here_and_can_be_loaded() -> None:
-    for name in languages.LANGUAGES:
-        assert (languages.load(name) is None) == (name == languages.TEXT)
-        assert name == languages.TEXT or f"{name.upper()}_SYMBOLS" in globals()
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_once_indexes_the_repository_and_ends_twice_in_a_row(clone: Path, small_
             expect_nothing_left(clone)
 
     assert (clone / ".env").read_bytes().startswith(b"# mine\r\nLOG_LEVEL=WARNING\r\nSUPABASE_DB_URL=")
-    assert counted(clone, "SELECT count(*) FROM indexing.commit_files") == 2
+    assert counted(clone, "SELECT count(*) FROM indexing.listing_files") == 2
     assert counted(clone, "SELECT count(*) FROM indexing.symbols") == 2
 
 

@@ -1,0 +1,91 @@
+"""What a commit changes of another one: read instead of the whole list when the other one is indexed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Final, NamedTuple
+
+from indexing import git, languages, paths
+from indexing.listing import Entry, check_count, entry_of, fields_between_nuls, is_blob, size_of
+from indexing.objects import ObjectStore
+
+#: More changes than this, and than this part of the files, cost as much as a new list. They go into one transaction.
+_MOST_CHANGES: Final = 1000
+_MOST_PART: Final = 0.25
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Files that are new or different, and the paths that they are in the place of, or that are gone."""
+
+    entries: list[Entry]
+    #: As they are stored.
+    gone: list[str]
+    #: Of the whole commit, after the change.
+    file_count: int
+    cpp_sources: int
+
+
+class _Change(NamedTuple):
+    mode: bytes
+    oid: bytes
+    status: bytes
+    path: bytes
+
+
+def list_changes(store: ObjectStore, base: str, sha: str, *, file_count: int, cpp_sources: int) -> Changes | None:
+    """From the commit ``base``, with so many files and C++ sources, to ``sha``; None when a whole list serves better.
+
+    That is when too much has changed, when headers change their language with it, or when ``base`` is not here.
+    RepositoryTooLarge when the limits allow less.
+    """
+    with tempfile.TemporaryFile(dir=store.home) as output:
+        try:
+            store.list_changes(base, sha, output)
+        except git.GitFailed:
+            return None
+        changes = []
+        for change in _changes(output):
+            changes.append(change)
+            if len(changes) > max(_MOST_CHANGES, file_count * _MOST_PART):
+                return None
+    count = file_count + sum((each.status == b"A") - (each.status == b"D") for each in changes)
+    check_count(count, store.limits)
+    cpp_after = cpp_sources + sum(
+        ((each.status == b"A") - (each.status == b"D")) * languages.is_cpp_source(each.path) for each in changes
+    )
+    if (cpp_after > 0) != (cpp_sources > 0):
+        return None
+    entries = _entries(store, [each for each in changes if each.status != b"D"], has_cpp=cpp_after > 0)
+    gone = [paths.to_stored(each.path)[0] for each in changes if each.status != b"A"]
+    return Changes(entries, gone, count, cpp_after)
+
+
+def _changes(output: BinaryIO) -> Iterator[_Change]:
+    """Of ``:MODE MODE ID ID STATUS NUL PATH NUL``, the second mode and id: what the path is now."""
+    fields = fields_between_nuls(output)
+    for head in fields:
+        _before, mode, _old, oid, status = head.split(b" ")
+        yield _Change(mode, oid, status[:1], next(fields))
+
+
+def _entries(store: ObjectStore, changes: list[_Change], *, has_cpp: bool) -> list[Entry]:
+    with tempfile.TemporaryFile(dir=store.home) as oids, tempfile.TemporaryFile(dir=store.home) as answers:
+        oids.write(b"".join(each.oid + b"\n" for each in changes if is_blob(each.mode)))
+        if oids.tell():
+            oids.seek(0)
+            store.sizes(oids, answers)
+            answers.seek(0)
+        return [
+            entry_of(
+                each.mode,
+                each.oid,
+                each.path,
+                size_of(answers.readline()) if is_blob(each.mode) else None,
+                store.limits,
+                has_cpp=has_cpp,
+            )
+            for each in changes
+        ]

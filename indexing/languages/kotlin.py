@@ -1,0 +1,106 @@
+"""Kotlin: classes, objects, interfaces, enum entries, functions, properties of the top and of classes, aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import tree_sitter_kotlin
+from tree_sitter import Node
+
+from indexing.found import Found, Grammatical, Import, Text
+from indexing.languages.imports import imported
+from indexing.languages.java import class_import
+from indexing.languages.rules import first_child, node_types
+
+_CLASSES = frozenset({"class", "interface", "enum", "object"})
+
+
+def _start(node: Node) -> Node:
+    """Where a declaration begins behind its annotations, which are inside the node."""
+    for child in node.children:
+        if child.type != "modifiers":
+            return child
+        for modifier in child.children:
+            if modifier.type != "annotation":
+                return modifier
+    return node
+
+
+def _name_of(node: Node, text: Text) -> str:
+    name = node.child_by_field_name("name") or next((each for each in node.children if each.type == "identifier"), None)
+    return text(name).strip("`")
+
+
+def _modifiers(node: Node, text: Text) -> set[str]:
+    modifiers = next((child for child in node.children if child.type == "modifiers"), None)
+    return set(text(modifiers).split()) if modifiers is not None else set()
+
+
+def _class(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
+    kind = "class"
+    if any(child.type == "interface" for child in node.children):
+        kind = "interface"
+    elif "enum" in _modifiers(node, text):
+        kind = "enum"
+    return (Found(_name_of(node, text), kind, start=_start(node)),)
+
+
+def _object(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
+    return (Found(_name_of(node, text) or "Companion", "object", start=_start(node)),)
+
+
+def _function(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
+    return (Found(_name_of(node, text), "method" if scope in _CLASSES else "function", start=_start(node)),)
+
+
+def _constructor(node: Node, _scope: str | None, _text: Text) -> Iterable[Found]:
+    return (Found("constructor", "method", start=_start(node)),)
+
+
+def _property(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
+    if scope is not None and scope not in _CLASSES:
+        return ()
+    declaration = next((child for child in node.children if child.type == "variable_declaration"), None)
+    kind = "constant" if "const" in _modifiers(node, text) else "property"
+    return () if declaration is None else (Found(text(first_child(declaration)).strip("`"), kind, start=_start(node)),)
+
+
+def _alias(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
+    name = node.child_by_field_name("type") or next((each for each in node.children if each.type == "identifier"), None)
+    return (Found(text(name), "type", start=_start(node)),)
+
+
+def _import(node: Node, _scope: str | None, text: Text) -> Iterable[Import]:
+    path = text(first_child(node))
+    if text(node).rstrip().endswith("*"):
+        return imported(node, path + ".*", None)
+    return class_import(node, path, is_whole=True)
+
+
+def _is_exported(node: Node, _found: Found, _scope: str | None, _in_export: bool, text: Text) -> bool:
+    return "private" not in _modifiers(node, text)
+
+
+GRAMMATICAL = Grammatical(
+    grammar=tree_sitter_kotlin.language,
+    rules={
+        "class_declaration": _class,
+        "object_declaration": _object,
+        "companion_object": _object,
+        "enum_entry": lambda node, _scope, text: (Found(_name_of(node, text), "constant"),),
+        "function_declaration": _function,
+        "secondary_constructor": _constructor,
+        "property_declaration": _property,
+        "type_alias": _alias,
+        "import": _import,
+    },
+    # Objects without a name hide in expressions.
+    descend=node_types(
+        """
+    source_file class_body enum_class_body block function_body statements import_list object_literal getter
+    return_expression call_expression value_arguments value_argument lambda_literal annotated_lambda
+    """
+    ),
+    comments=frozenset({"line_comment", "block_comment", "multiline_comment"}),
+    exported=_is_exported,
+)

@@ -1,0 +1,276 @@
+"""Measure indexing beside universal-ctags, in one run on one machine, as ratios.
+
+    python scripts/bench_indexing.py REPOSITORY [REPOSITORY ...]
+
+Each REPOSITORY is a local git repository with a commit; it is cloned and the clone is changed, not the original. For
+each: the first index, beside a checkout + ctags + loading its output into the same Postgres and beside ctags that is
+fed from git in its interactive mode by two processes; then further commits, the same content under another name, and
+the memory of this process and its children. Needs git and universal-ctags. Figures go into docs/indexing.md by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2.sql import SQL, Identifier
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+from throwaway_postgres import ThrowawayPostgres  # noqa: E402 the path comes first
+
+from indexing import jobs, languages  # noqa: E402
+from indexing.limits import Limits  # noqa: E402
+from indexing.run import index_commit  # noqa: E402
+from leasequeue.migrations import migrate  # noqa: E402
+
+#: Runs of each measure that are short; the median is told.
+REPEATS = 5
+
+#: Seconds between two looks at the memory.
+LOOK_SECONDS = 0.1
+
+CTAGS = ["ctags", "--options=NONE", "--fields=+nKeS", "--output-format=json"]
+TAGS = "CREATE TABLE tags (tag jsonb); CREATE INDEX ON tags ((tag->>'name'))"
+
+
+class Memory(threading.Thread):
+    """The most that this process and its children take together, in MB, by their proportional shares."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.most = 0.0
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            self.most = max(self.most, sum(map(_share, [os.getpid(), *_children(os.getpid())])))
+
+    def end(self) -> float:
+        self._ended.set()
+        self.join()
+        return self.most
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                if "postgres" not in Path(f"/proc/{child}/cmdline").read_text():
+                    found += [child, *_children(child)]
+    return found
+
+
+def _share(pid: int) -> float:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
+
+
+class Bench:
+    """One repository, cloned, and a database."""
+
+    def __init__(self, repository: Path, scratch: Path, url: str) -> None:
+        self.clone = scratch / repository.name
+        subprocess.run(["git", "clone", "--quiet", "--no-local", repository, self.clone], check=True)
+        self.connection = psycopg2.connect(url)
+        self.scratch = scratch
+        self.files = self.git("ls-files", "-z").rstrip("\0").split("\0")
+        self.sources = [each for each in self.files if languages.language_of(each.encode()) != languages.TEXT]
+
+    def git(self, *arguments: str) -> str:
+        command = [
+            "git",
+            "-C",
+            str(self.clone),
+            "-c",
+            "user.name=bench",
+            "-c",
+            "user.email=bench@example.com",
+            *arguments,
+        ]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def index(self, name: str = "", **options: Any) -> float:
+        """Seconds of a job, as far as it is indexing's."""
+        with self.connection, self.connection.cursor() as cursor:
+            repository_id = jobs.add_repository(cursor, str(self.clone) + name)
+        began = time.perf_counter()
+        index_commit(
+            self.connection,
+            str(self.clone),
+            repository_id,
+            None,
+            limits=Limits(),
+            on_progress=lambda _: None,
+            **options,
+        )
+        return time.perf_counter() - began
+
+    def change(self, count: int) -> None:
+        """Commit a new definition in so many files."""
+        for name in random.sample(self.sources, count):
+            with (self.clone / name).open("a") as file:
+                file.write(f"\n# {time.time_ns()}\n")
+        self.git("commit", "--quiet", "--all", "-m", "change")
+
+    def checkout_and_ctags(self) -> float:
+        """A checkout, ctags over it, its output loaded."""
+        began = time.perf_counter()
+        tree = self.scratch / "tree"
+        tree.mkdir()
+        environ = os.environ | {"GIT_INDEX_FILE": str(self.scratch / "index")}
+        subprocess.run(
+            ["git", "-C", self.clone, f"--work-tree={tree}", "checkout", "--quiet", "HEAD", "--", "."],
+            check=True,
+            env=environ,
+        )
+        output = self.scratch / "tags.json"
+        subprocess.run(
+            [*CTAGS, "--extras=-F", "-R", "-f", output, "."], check=True, cwd=tree, stderr=subprocess.DEVNULL
+        )
+        self.load(output.read_bytes())
+        return time.perf_counter() - began
+
+    def ctags_from_git(self) -> float:
+        """Two processes of ctags in its interactive mode, fed from git's objects, their output loaded."""
+        began = time.perf_counter()
+        outputs: list[bytes] = [b"", b""]
+
+        def feed(part: int) -> None:
+            wanted = self.sources[part::2]
+            asked = "".join(f"HEAD:{name}\n" for name in wanted)
+            with (
+                tempfile.TemporaryFile() as names,
+                subprocess.Popen(
+                    [*CTAGS, "--_interactive=default"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                ) as ctags,
+            ):
+                names.write(asked.encode())
+                names.seek(0)
+                done = subprocess.run(
+                    ["git", "-C", self.clone, "cat-file", "--batch", "--buffer"],
+                    stdin=names,
+                    capture_output=True,
+                    check=True,
+                )
+                assert ctags.stdin is not None
+                assert ctags.stdout is not None
+                writer = threading.Thread(target=_hand_over, args=(ctags.stdin, wanted, done.stdout))
+                writer.start()
+                outputs[part] = ctags.stdout.read()
+                writer.join()
+
+        threads = [threading.Thread(target=feed, args=(part,)) for part in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for output in outputs:
+            self.load(b"".join(line for line in output.splitlines(True) if b'"_type": "tag"' in line))
+        return time.perf_counter() - began
+
+    def load(self, lines: bytes) -> None:
+        with self.connection, self.connection.cursor() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS tags; " + TAGS)
+            cursor.copy_expert("COPY tags FROM STDIN", io.BytesIO(lines.replace(b"\\", b"\\\\")))
+
+    def count(self, table: str) -> int:
+        with self.connection, self.connection.cursor() as cursor:
+            cursor.execute(SQL("SELECT count(*) FROM {}").format(Identifier(*table.split("."))))
+            ((count,),) = cursor.fetchall()
+            return int(count)
+
+
+def _hand_over(stdin: Any, names: list[str], contents: bytes) -> None:
+    at = 0
+    for name in names:
+        end = contents.index(b"\n", at)
+        size = int(contents[at:end].split()[2])
+        stdin.write(f'{{"command":"generate-tags","filename":"{name}","size":{size}}}\n'.encode())
+        stdin.write(contents[end + 1 : end + 1 + size])
+        at = end + 1 + size + 1
+    stdin.close()
+
+
+def cpu_of(measure: Callable[[], float]) -> tuple[float, float]:
+    """What it measured, and the CPU time of this process and its children meanwhile; Postgres is not among them."""
+    before = sum(os.times()[:4])
+    seconds = measure()
+    return seconds, sum(os.times()[:4]) - before
+
+
+def median(measure: Callable[[], float]) -> float:
+    return sorted(measure() for _ in range(REPEATS))[REPEATS // 2]
+
+
+@contextmanager
+def bench_of(repository: Path) -> Iterator[Bench]:
+    """In a database and a directory that go afterwards."""
+    with ThrowawayPostgres() as server, tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        migrate(server.url, schema="indexing", directory=ROOT / "indexing" / "migrations")
+        bench = Bench(repository.resolve(), Path(scratch), server.url)
+        yield bench
+        bench.connection.close()
+
+
+def measure(bench: Bench) -> Iterator[tuple[str, str]]:
+    """What is measured of one repository, and how much it was."""
+    memory = Memory()
+    memory.start()
+    first, first_cpu = cpu_of(bench.index)
+    found = f"{len(bench.files):,} files, {bench.count('indexing.symbols'):,} symbols"
+    yield "first index", f"{first:.2f} s, {first_cpu:.2f} CPU s ({found})"
+    yield "memory, worker and children", f"{memory.end():.0f} MB"
+    checkout, checkout_cpu = cpu_of(bench.checkout_and_ctags)
+    tags = bench.count("tags")
+    yield "checkout + ctags + load", f"{checkout:.2f} s, {checkout_cpu:.2f} CPU s ({tags:,} tags)"
+    yield "first index / that", f"{first / checkout:.2f} x, {first_cpu / checkout_cpu:.2f} x CPU"
+    fed, fed_cpu = cpu_of(bench.ctags_from_git)
+    yield "ctags fed from git by 2 processes + load", f"{fed:.2f} s, {fed_cpu:.2f} CPU s"
+    yield "first index / that", f"{first / fed:.2f} x, {first_cpu / fed_cpu:.2f} x CPU"
+    yield "same commit again", f"{median(bench.index):.3f} s"
+    yield "same content, other repository", f"{bench.index('-other', parser_command=('false',)):.2f} s, nothing parsed"
+
+    def changed(count: int) -> float:
+        bench.change(count)
+        return bench.index()
+
+    yield "one file changed", f"{median(lambda: changed(1)):.3f} s"
+    one_percent = max(1, len(bench.sources) // 100)
+    second = median(lambda: changed(one_percent))
+    yield "1 % of the files changed", f"{second:.3f} s = {second / first:.1%} of the first"
+
+
+def main() -> None:
+    """Print a table for each repository."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("repository", type=Path, nargs="+")
+    for repository in options.parse_args().repository:
+        print(f"\n| {repository.name} | |\n|---|---|", flush=True)
+        with bench_of(repository) as bench:
+            for what, how_much in measure(bench):
+                print(f"| {what} | {how_much} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Each answer is found by an index: on tables large enough that reading all of one would be slower."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from index_database import Index
+
+from indexing import search
+
+ROWS = """
+INSERT INTO indexing.repositories (name, url) VALUES ('r', '/r');
+INSERT INTO indexing.listings (repository_id, has_commits) SELECT id, true FROM indexing.repositories;
+INSERT INTO indexing.commits (repository_id, sha, extractors, stats, published_at, listing_id, step, cpp_sources)
+SELECT repository_id, repeat('a', 40), 'x', '{}', now(), id, 0, 0 FROM indexing.listings;
+UPDATE indexing.repositories AS r SET current_commit_id = c.id FROM indexing.commits AS c;
+INSERT INTO indexing.blobs (oid, language, extractor_version, lines, symbol_count)
+SELECT sha256(n::text::bytea), 'python', 2, 9, 4 FROM generate_series(1, 6000) AS n;
+INSERT INTO indexing.listing_files (listing_id, path, oid, size_bytes, language, blob_id, module)
+SELECT l.id, 'd/m' || b.id || '.py', b.oid, 9, 'python', b.id, '/d/m' || b.id
+  FROM indexing.blobs AS b, indexing.listings AS l;
+INSERT INTO indexing.symbols (blob_id, ordinal, name, kind, first_line, last_line, signature)
+SELECT b.id, n, CASE n WHEN 0 THEN '__init__' ELSE 'name_' || b.id || '_' || n END, 'function', 1, 1, ''
+  FROM indexing.blobs AS b, generate_series(0, 3) AS n;
+INSERT INTO indexing.symbol_names SELECT DISTINCT name FROM indexing.symbols;
+INSERT INTO indexing.imports (blob_id, ordinal, line, target, module) SELECT id, 0, 1, 'x', '/d/m' || id + 1
+  FROM indexing.blobs;
+ANALYZE indexing.symbols; ANALYZE indexing.symbol_names; ANALYZE indexing.listing_files; ANALYZE indexing.imports;
+"""
+
+
+class _Explaining:
+    """A cursor that keeps the plan of whatever it is asked, and then asks it."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+        self.plans: list[str] = []
+
+    def execute(self, statement: str, values: Any = None) -> None:
+        self._cursor.execute("EXPLAIN (ANALYZE, TIMING OFF, BUFFERS) " + statement, values)
+        self.plans.append("\n".join(row[0] for row in self._cursor.fetchall()))
+        self._cursor.execute(statement, values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+
+def test_no_answer_reads_a_whole_table(index: Index) -> None:
+    with index.connection, index.connection.cursor() as real:
+        real.execute(ROWS)
+    with index.connection, index.connection.cursor() as real:
+        cursor = _Explaining(real)
+        explained: Any = cursor
+        assert len(search.find_symbols(explained, "__init__")) == 50
+        assert len(search.find_symbols(explained, "name_77_1")) == 1
+        assert len(search.find_symbols(explained, "name_7", match="prefix")) == 50
+        assert len(search.find_symbols(explained, "__init__", path="d/m77.py")) == 1
+        assert len(search.find_symbols(explained, "__inits__", match="fuzzy")) == 50
+        assert len(search.outline(explained, "d/m77.py")) == 4
+        assert [hit.file for hit in search.dependents(explained, "d/m77.py")] == ["d/m76.py"]
+    for plan in cursor.plans:
+        for table in ("symbols", "imports", "listing_files", "symbol_names"):
+            assert f"Seq Scan on {table} " not in plan, plan
+            assert f"Seq Scan on indexing.{table} " not in plan, plan
+
+
+@pytest.mark.parametrize("limit", [1, 50, 1000])
+def test_pages_add_up_to_every_symbol_once(index: Index, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    monkeypatch.setattr(search, "_FIRST_PAGE", 7)
+    with index.connection, index.connection.cursor() as cursor:
+        cursor.execute(ROWS.replace("generate_series(1, 6000)", "generate_series(1, 300)"))
+        hits = search.find_symbols(cursor, "", match="prefix", limit=limit)
+        assert len(hits) == len(set(hits)) == limit
+        assert len(search.find_symbols(cursor, "", match="prefix", limit=5000)) == 1200
+        assert len(search.find_symbols(cursor, "__init__", kind="function", limit=5000)) == 300
+        assert search.find_symbols(cursor, "__init__", kind="class") == []
