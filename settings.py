@@ -6,7 +6,6 @@ working directory is honoured; the real environment wins over it. Importing this
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import re
@@ -15,24 +14,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import environs
 import psycopg2
-from psycopg2.extensions import parse_dsn
+
+from database_url import mask_url, url_problems
 
 #: Seconds that check_connection takes at most. A start that cannot succeed must fail within 10.
 CONNECT_SECONDS = 8.0
-
-#: Where a newcomer finds the value of SUPABASE_DB_URL.
-WHERE_TO_FIND_IT = (
-    "copy the connection string from Supabase (Connect, Direct connection or Session pooler), "
-    "or use postgresql://USER:PASSWORD@HOST:5432/DATABASE"
-)
-
-_URL_SCHEMES = ("postgres://", "postgresql://")
-_PLACEHOLDER = "[YOUR-PASSWORD]"
-_SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
 
 
 class SettingsError(Exception):
@@ -261,7 +250,7 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path | None 
         if key == "SUPABASE_DB_URL":
             url = env.str(key, "").strip()
             values[each.name] = url
-            problems += _url_problems(url)
+            problems += url_problems(url)
             continue
         rule: _Rule = each.metadata["rule"]
         values[each.name] = each.default
@@ -346,81 +335,6 @@ def _longest_life(settings: Settings) -> float:
         delays += delay
         delay *= 2
     return (settings.retry_limit + 1) * settings.job_time_limit + delays
-
-
-# -- the database URL
-
-
-def mask_url(url: str) -> str:
-    """`url` with *** for its password; a URL that cannot be taken apart is not shown at all."""
-    if _url_problems(url):
-        return "(a malformed URL, not shown)"
-    parts = parse_dsn(url)
-    user = quote(parts.pop("user", ""), safe="")
-    secret = ":***" if "password" in parts else ""
-    hosts, ports = parts.pop("host", "").split(","), parts.pop("port", "").split(",")
-    addresses = ",".join(map(_address, hosts, itertools.chain(ports, itertools.repeat(""))))
-    database = parts.pop("dbname")
-    others = {key: value for key, value in parts.items() if key not in _SECRET_PARAMETERS}
-    return (
-        "postgresql://"
-        + (f"{user}{secret}@" if user else "")
-        + addresses
-        + f"/{quote(database, safe='')}"
-        + (f"?{urlencode(others)}" if others else "")
-    )
-
-
-def _address(host: str, port: str) -> str:
-    shown = f"[{host}]" if ":" in host else quote(host, safe="")
-    return f"{shown}:{port}" if port else shown
-
-
-def _url_problems(url: str) -> list[str]:
-    """What is wrong with SUPABASE_DB_URL: no or one line. Pieces of the URL are shown only where none can be secret."""
-    expected = "expected SUPABASE_DB_URL to be"
-    if not url:
-        return [f"{expected} the URL of a Postgres database, got: nothing; {WHERE_TO_FIND_IT}"]
-    if url.lower().startswith(("http://", "https://")):
-        return [
-            f"{expected} a postgresql:// URL, got: {url.partition(':')[0].lower()}://..., which is SUPABASE_URL, "
-            f"the address of the HTTP API; {WHERE_TO_FIND_IT}"
-        ]
-    if not url.startswith(_URL_SCHEMES):
-        scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]{0,19})://", url)
-        got = f"a URL that starts with {scheme.group()}" if scheme else "a value without a scheme (not shown)"
-        return [f"{expected} a URL that starts with postgres:// or postgresql://, got: {got}; {WHERE_TO_FIND_IT}"]
-    if _PLACEHOLDER in url:
-        return [
-            f"{expected} a URL with the database's password, got: the placeholder {_PLACEHOLDER}; "
-            "put the password in its place, or reset it in Supabase under Database, Settings"
-        ]
-    return _part_problems(url, expected)
-
-
-def _part_problems(url: str, expected: str) -> list[str]:
-    unreadable = [
-        f"{expected} a URL that libpq can read, got: a malformed one (not shown, it holds the password); "
-        "percent-encode special characters in the password: @ is %40, / is %2F, # is %23, % is %25, space is %20"
-    ]
-    try:
-        parts = parse_dsn(url)
-    except psycopg2.Error:  # Its text quotes pieces of the URL, and with them of the password.
-        return unreadable
-    host, port, database = (parts.get(key, "") for key in ("host", "port", "dbname"))
-    # An unescaped / or @ in a password moves the borders: its rest turns up as port, host or database.
-    if not re.fullmatch(r"[0-9]*(,[0-9]*)*", port) or "@" in host + database:
-        return unreadable
-    if port and not all(0 < int(each) < 65536 for each in port.split(",") if each):
-        return [f"{expected} a URL with a port from 1 to 65535, got another port; correct it"]
-    if not host and "hostaddr" not in parts:
-        return [f"{expected} a URL with a host, got: none; {WHERE_TO_FIND_IT}"]
-    if not database:
-        return [
-            f"{expected} a URL that names a database, got: none after the host {host}; "
-            "end it with /DATABASE (on Supabase: /postgres)"
-        ]
-    return []
 
 
 # -- can we get in

@@ -13,7 +13,8 @@ from dotenv import dotenv_values
 from dotenv_file import set_variable
 from embedded_postgres import EmbeddedPostgres
 
-from settings import SettingsError, check_connection, load_settings, mask_url
+from database_url import mask_url
+from settings import SettingsError, check_connection, load_settings
 
 KEY = "SUPABASE_DB_URL"
 
