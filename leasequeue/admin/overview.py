@@ -60,7 +60,7 @@ class Overview:
 
 def ask_overview(question: HealthQuestion, timeout: float) -> Overview:
     """The overview, within ``timeout`` seconds for each of its three questions. Raises what the question raises."""
-    running = question.run("running_jobs", {"limit": RUNNING_LIMIT}, timeout)
+    running = question.run("running_now", {"limit": RUNNING_LIMIT}, timeout)
     causes = question.run("dead_by_cause", {"cap": DEAD_CAP, "limit": CAUSES_LIMIT}, timeout)
     done: list[int] | None = [0] * MINUTES
     dead: list[int] | None = [0] * MINUTES

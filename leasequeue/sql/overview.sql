@@ -1,4 +1,4 @@
--- name: running_jobs
+-- name: running_now
 -- What runs now, the longest first.
 SELECT q.message_id::text, q.queue_name, q.message ->> 'actor_name', q.message,
        extract(epoch FROM now() - q.mtime)::float8, q.errors + q.crashes + 1, w.host, w.pid
