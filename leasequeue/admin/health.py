@@ -59,6 +59,8 @@ class HealthFacts:
     workers: list[WorkerHealth]
     #: Seconds since a living worker has started, or anybody has claimed or finished a job; None when nobody ever has.
     quiet_seconds: float | None
+    #: Queues that an operator has paused: that their jobs wait is meant so.
+    paused: frozenset[str] = frozenset()
 
     def stalled(self, threshold: float) -> str | None:
         """Why the queue stands still although there is work, in words; None when it does not.
@@ -70,7 +72,7 @@ class HealthFacts:
         late = [
             queue
             for queue in self.queues
-            if queue.name in consumed
+            if queue.name in consumed - self.paused
             and queue.oldest_ready_seconds is not None
             and queue.oldest_ready_seconds > threshold
         ]
@@ -91,7 +93,7 @@ class HealthFacts:
         return [
             queue
             for queue in self.queues
-            if queue.name not in consumed and (queue.oldest_ready_seconds or 0.0) > threshold
+            if queue.name not in consumed | self.paused and (queue.oldest_ready_seconds or 0.0) > threshold
         ]
 
 
@@ -138,7 +140,7 @@ class HealthQuestion:
             "time_limit": policy.time_limit,
             "claims_within": policy.poll_interval + CLAIMS_WITHIN,
         }
-        ((writable, version, queues, workers, quiet),) = self.run("health", parameters, timeout)
+        ((writable, version, queues, workers, quiet, paused),) = self.run("health", parameters, timeout)
         return HealthFacts(
             answered_in_seconds=time.monotonic() - started,
             writable=writable,
@@ -148,6 +150,7 @@ class HealthQuestion:
             queues=[QueueFacts(**queue) for queue in queues],
             workers=[WorkerHealth(**worker) for worker in workers],
             quiet_seconds=None if quiet is None else max(0.0, quiet),
+            paused=frozenset(paused),
         )
 
     def tables(self, timeout: float) -> list[TableFacts]:

@@ -33,7 +33,7 @@ WITH RECURSIVE waiting (queue_name) AS (
                                    AND q.available_at > now() LIMIT %(cap)s) AS few) AS delayed,
          (SELECT count(*) FROM running WHERE running.queue_name = names.queue_name) AS running,
          (SELECT count(*) FROM (SELECT FROM {schema}.queue AS q WHERE q.state = 'rejected' AND q.queue_name = names.queue_name
-                                LIMIT %(cap)s) AS few) AS dead,
+                                   AND q.reason NOT IN ('discarded', 'cancelled') LIMIT %(cap)s) AS few) AS dead,
          (SELECT extract(epoch FROM now() - q.available_at)::float8 FROM {schema}.queue AS q
            WHERE q.state = 'queued' AND q.queue_name = names.queue_name AND q.available_at <= now()
            ORDER BY q.available_at LIMIT 1) AS oldest_ready_seconds
@@ -53,7 +53,8 @@ SELECT current_setting('transaction_read_only') = 'off',
                ) ORDER BY w.started_at), '[]') FROM living AS w),
        (SELECT extract(epoch FROM now() - greatest(
                  (SELECT max(claimed_at) FROM running),
-                 (SELECT max(greatest(claimed_at, finished_at, started_at)) FROM living)))::float8)
+                 (SELECT max(greatest(claimed_at, finished_at, started_at)) FROM living)))::float8),
+       ARRAY(SELECT queue_name FROM {schema}.paused ORDER BY queue_name)
 
 -- name: tables
 -- Size and dead rows of each table, and for how long the oldest transaction of the whole server has kept dead rows from

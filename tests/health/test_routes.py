@@ -225,3 +225,9 @@ def test_the_queue_is_stalled_when_jobs_wait_and_nothing_moves(
     numbers = {"claimed": claimed, "finished": finished, "claim": claim, "running": running}
     sql(STALE % {name: "NULL" if value is None else str(value) for name, value in numbers.items()})
     assert codes(client.get("/queue/health").json()["reasons"]) == reasons
+
+
+def test_a_queue_that_an_operator_has_paused_is_not_stalled(client: Client, sql: Sql) -> None:
+    sql(STALE % {"claimed": 90, "finished": 90, "claim": 1, "running": "NULL"})
+    sql("INSERT INTO dramatiq.paused (queue_name) VALUES ('index-repo')")
+    assert codes(client.get("/queue/health").json()["reasons"]) == []
