@@ -54,7 +54,7 @@ class Retention:
             pause = LOOK_SOON if removed and self._is_mine else LOOK_EVERY
         self._next_at = time.monotonic() + pause
         if removed:
-            self._log.debug("purged rows=%d seconds=%.3f bite=%d", removed, seconds, self._bite)
+            self._log.debug("rows_purged rows=%d seconds=%.3f bite=%d", removed, seconds, self._bite)
         return removed
 
     def _remove(self, connection: Connection, statement: str, parameters: dict[str, object], deadline: float) -> int:
