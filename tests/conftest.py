@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -31,7 +32,12 @@ SCHEMAS: dict[str, Path | None] = {"dramatiq": None, "indexing": REPOSITORY / "i
 
 
 def pytest_configure() -> None:
-    """Forget what the person's shell says of databases and of this product: tests say so themselves."""
+    """Forget what the person's shell says of databases and of this product: tests say so themselves.
+
+    A shell starts what it puts into the background with Ctrl+C ignored; programs that tests start would inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in list(os.environ):
         if name in variable_names() or (name.startswith("PG") and name != "PG_BINDIR"):
             del os.environ[name]
