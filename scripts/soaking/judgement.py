@@ -12,7 +12,7 @@ from typing import Any
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 
-#: The commit of a completion does not wait for the disk: a server that is killed may lose those of its last moment.
+#: The commits of claims and completions do not wait for the disk: a server that is killed may lose those of its last moment.
 LOST_BY_A_SERVER_CRASH = timedelta(seconds=2)
 
 #: A worker's death is written into its log by the one who judged it.
@@ -81,12 +81,13 @@ def _explain(verdict: Verdict, sql: Sql, server_kills: list[datetime], judged: s
     why: Counter[str] = Counter()
     unexplained, overlaps = [], []
     for message_id, those in runs.items():
-        for (worker, _, ended, outcome), (_, started, _, _) in pairwise(those):
-            reason = _reason(worker, ended, outcome, server_kills, judged)
+        for (worker, began, ended, outcome), (_, started, _, _) in pairwise(those):
+            reason = _reason(worker, began, ended, outcome, server_kills, judged)
             why[reason] += 1
             if reason == "unexplained":
                 unexplained.append(message_id)
-            if ended is not None and started < ended and worker not in judged:
+            is_lost = worker in judged or _claim_was_lost(began, server_kills)
+            if ended is not None and started < ended and not is_lost:
                 overlaps.append(message_id)
     _count(verdict, "runs", len(rows))
     for reason, number in sorted(why.items()):
@@ -95,7 +96,13 @@ def _explain(verdict: Verdict, sql: Sql, server_kills: list[datetime], judged: s
     _must_be_none(verdict, "overlaps without a lost lease", overlaps)
 
 
-def _reason(worker: str, ended: datetime | None, outcome: str | None, kills: list[datetime], judged: set[str]) -> str:
+def _claim_was_lost(began: datetime, kills: list[datetime]) -> bool:
+    return any(timedelta(0) <= kill - began <= LOST_BY_A_SERVER_CRASH for kill in kills)
+
+
+def _reason(
+    worker: str, began: datetime, ended: datetime | None, outcome: str | None, kills: list[datetime], judged: set[str]
+) -> str:
     if outcome == "error":
         return "it had ended in an error"
     if outcome == "interrupted":
@@ -107,6 +114,8 @@ def _reason(worker: str, ended: datetime | None, outcome: str | None, kills: lis
     assert ended is not None
     if any(ended <= kill + LOST_BY_A_SERVER_CRASH and kill <= ended + LOST_BY_A_SERVER_CRASH for kill in kills):
         return "a server crash lost its completion"
+    if _claim_was_lost(began, kills):
+        return "a server crash lost its claim"
     return "unexplained"
 
 

@@ -115,6 +115,7 @@ def test_one_purger_works_at_a_time_and_the_others_find_it_at_work(
         other.cursor().execute("SELECT FROM dramatiq.chore WHERE name = 'purge' FOR UPDATE")
         waiting = Retention(broker.queries, broker.policy)
         assert waiting.work(connection) == 0
+        other.rollback()
     assert waiting.work(connection) == 0, "it looks again in a minute only"
     assert Retention(broker.queries, broker.policy).work(connection) == 100
 

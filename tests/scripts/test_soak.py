@@ -99,6 +99,16 @@ def test_a_second_run_needs_an_explanation(judged: Judged, sql: Sql) -> None:
     assert judged({job}, kills=[NOW + timedelta(seconds=10)]).wrong != []
 
 
+def test_a_claim_that_was_lost_by_a_server_crash_explains_a_run_that_ended_long_after_it(
+    judged: Judged, sql: Sql
+) -> None:
+    job = done(sql)
+    run(sql, job, str(uuid4()), 0, 12, "done")
+    run(sql, job, str(uuid4()), 11, 13, "done")
+    assert judged({job}, kills=[NOW + timedelta(seconds=0.5)]).wrong == []
+    assert judged({job}, kills=[NOW + timedelta(seconds=5)]).wrong != []
+
+
 def test_two_runs_at_the_same_time_need_a_lost_lease(judged: Judged, sql: Sql) -> None:
     job, worker = done(sql), str(uuid4())
     run(sql, job, worker, 0, 2, "error")
