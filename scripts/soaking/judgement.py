@@ -12,7 +12,7 @@ from typing import Any
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 
-#: The commits of claims and completions do not wait for the disk: a server that is killed may lose those of its last moment.
+#: The commits of claims and completions do not wait for the disk: a server that is killed may lose its last ones.
 LOST_BY_A_SERVER_CRASH = timedelta(seconds=2)
 
 #: A worker's death is written into its log by the one who judged it.
