@@ -48,6 +48,7 @@ def policy_of(settings: Settings) -> Policy:
         drain=settings.drain_seconds,
         poll_interval=settings.poll_interval,
         enqueue_timeout=settings.enqueue_timeout,
+        max_message_bytes=settings.max_message_bytes,
         stuck_after=settings.loop_stuck_seconds,
     )
 

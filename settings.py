@@ -163,6 +163,8 @@ class Settings:
     poll_interval: float = _seconds(2.0, "a number of seconds, more than 0")
     #: What send() may take before it fails.
     enqueue_timeout: float = _seconds(5.0, "a number of seconds, more than 0")
+    #: Bytes of one message; a larger one is refused.
+    max_message_bytes: int = _whole(1024 * 1024, "a whole number of bytes, 1 or more", least=1)
     #: A background loop without a sign of life for so long costs its process: it ends, for its supervisor to replace.
     loop_stuck_seconds: float = _seconds(60.0, "a number of seconds, more than 0")
 

@@ -32,7 +32,7 @@ from .policy import Policy
 from .pool import Pool
 from .queries import Queries
 from .results import LeaseBackend
-from .sender import Sender
+from .sender import Placed, Sender, has_shares
 from .session import WorkerSession
 from .slots import Slots
 from .vitals import PulseFile
@@ -43,6 +43,12 @@ SENDER_SESSIONS = 2
 
 #: Seconds between two looks of ``join()`` at the queue.
 JOIN_INTERVAL = 0.05
+
+#: Characters of a key.
+KEY_LIMIT = 500
+
+#: Options by which a message is part of a group or pipeline.
+PARTS = ("group_completion_uuid", "pipe_target")
 
 #: Seconds that a question to the database may take when the caller does not say.
 ASK_TIMEOUT = 10.0
@@ -98,6 +104,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
             self._senders,
             self._doorbell,
             timeout=self.policy.enqueue_timeout,
+            max_bytes=self.policy.max_message_bytes,
             make_schema=self.migrate if auto_migrate else None,
         )
         self._session: WorkerSession | None = None
@@ -158,9 +165,14 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         A message that is being run by the calling thread is not stored but run again when this run is over: one write,
         so there is no moment at which it was finished and its next run was not yet stored.
 
+        With the option ``key`` (of the message, or of its actor: a callable that gets the job's arguments) at most one
+        job of that actor and key waits and one runs. Sent while one waits, it takes that one's place: the message that
+        is returned then has the id of that job, and ``options["merged"]``. With ``fairness_key`` owners take turns.
+
         Raises:
           DatabaseUnavailable: the database was away, or did not answer, for ``policy.enqueue_timeout`` seconds.
-          MessageRefused: Postgres cannot store it: NUL characters, lone surrogates, NaN, or too large.
+          MessageRefused: Postgres cannot store it: NUL characters, lone surrogates, NaN; a key that is not a text.
+          MessageTooLarge: it has more than ``policy.max_message_bytes``.
           SchemaMissing: there is no queue in this database and ``auto_migrate`` is off.
         """
         running = lease.current_lease()
@@ -168,9 +180,13 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
             running = message.lease
         if running is not None and running.message_id == message.message_id and running.outcome is None:
             return self._run_again(running, message, delay)
-        message = _normal(message._message if isinstance(message, LeasedMessage) else message)
+        message = self._complete(message._message if isinstance(message, LeasedMessage) else message)
         self.emit_before("enqueue", message, delay)
-        self._sender.send(message, delay=(delay or 0) / 1000, expire_after=self._expire_after(message))
+        seconds, expire_after = (delay or 0) / 1000, self._expire_after(message)
+        if has_shares(message):
+            message = _placed(message, self._sender.place(message, delay=seconds, expire_after=expire_after))
+        else:
+            self._sender.send(message, delay=seconds, expire_after=expire_after)
         self.emit_after("enqueue", message, delay)
         return message
 
@@ -178,16 +194,22 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         """Store many messages in few round trips. ``delay`` in milliseconds, for all of them.
 
         Thousands of messages are one statement: all of them are stored or none. A message whose id is in the queue
-        already is left as it is. Raises what :meth:`enqueue` raises.
+        already is left as it is. Of messages with the same key the last one stays. Raises what :meth:`enqueue` raises.
         """
-        stored = [_normal(message) for message in messages]
+        stored = [self._complete(message) for message in messages]
         for message in stored:
             self.emit_before("enqueue", message, delay)
-        by_expiry: dict[float | None, list[Message[Any]]] = {}
+        alike: dict[tuple[float | None, bool], list[Message[Any]]] = {}
         for message in stored:
-            by_expiry.setdefault(self._expire_after(message), []).append(message)
-        for expire_after, some in by_expiry.items():
-            self._sender.send_many(some, delay=(delay or 0) / 1000, expire_after=expire_after)
+            alike.setdefault((self._expire_after(message), has_shares(message)), []).append(message)
+        placed: dict[str, Placed] = {}
+        for (expire_after, with_shares), some in alike.items():
+            if with_shares:
+                placed |= self._sender.place_many(some, delay=(delay or 0) / 1000, expire_after=expire_after)
+            else:
+                self._sender.send_many(some, delay=(delay or 0) / 1000, expire_after=expire_after)
+        if placed:
+            stored = [_placed(message, placed.get(message.message_id)) for message in stored]
         for message in stored:
             self.emit_after("enqueue", message, delay)
         return stored
@@ -202,7 +224,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         self.emit_after("enqueue", message, delay)
         return plain
 
-    def enqueue_on(self, cursor: Any, message: Message[Any], *, delay: int | None = None) -> None:
+    def enqueue_on(self, cursor: Any, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         """Store a message in the caller's transaction: it exists when that commits, and never when it rolls back.
 
         Parameters:
@@ -212,14 +234,43 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         Nobody is woken, since a notification in a transaction would make every commit of the database wait for it: call
         :meth:`ring` behind the commit, or let a worker find the job with its next poll.
         """
+        message = self._complete(message)
         self.emit_before("enqueue", message, delay)
-        self._sender.send_on(cursor, message, delay=(delay or 0) / 1000, expire_after=self._expire_after(message))
+        placed = self._sender.send_on(
+            cursor, message, delay=(delay or 0) / 1000, expire_after=self._expire_after(message)
+        )
+        message = _placed(message, placed)
         self.emit_after("enqueue", message, delay)
+        return message
 
     def ring(self, queue_name: str) -> None:
         """Wake an idle worker of a queue. Not needed behind :meth:`enqueue`; never needed for a job to be run."""
         with self.session(ASK_TIMEOUT) as connection:
             self._doorbell.ring(connection, queue_name)
+
+    def _complete(self, message: Message[Any]) -> Message[Any]:
+        """The message as it is stored: without dramatiq's traces of a delay, with the key and owner of its actor."""
+        message = _normal(message)
+        actor = self.actors.get(message.actor_name)
+        for name in ("key", "fairness_key"):
+            value = message.options.get(name)
+            declared = actor.options.get(name) if actor is not None else None
+            if value is None and declared is not None:
+                value = declared(*message.args, **message.kwargs)
+                if value is not None:
+                    message = message.copy(options={name: value})
+            if value is None:
+                continue
+            if not isinstance(value, str) or not 0 < len(value) <= KEY_LIMIT:
+                raise errors.MessageRefused(
+                    f"expected {name} to be a text of 1 to {KEY_LIMIT} characters, got: {value!r:.100}"
+                )
+            if name == "key" and (bound := [option for option in PARTS if option in message.options]):
+                raise errors.MessageRefused(
+                    f"expected a job with a key to stand alone, got one with {', '.join(bound)}: it may be merged into "
+                    "another job, and its group or pipeline would wait for ever"
+                )
+        return message
 
     def _expire_after(self, message: Message[Any]) -> float | None:
         actor = self.actors.get(message.actor_name)
@@ -409,6 +460,13 @@ def send_many(
     if not isinstance(actor.broker, LeaseBroker):
         raise TypeError(f"expected an actor of a LeaseBroker, got one of a {type(actor.broker).__name__}")
     return actor.broker.enqueue_many((actor.message(*arguments) for arguments in calls), delay=delay)
+
+
+def _placed(message: Message[Any], placed: Placed | None) -> Message[Any]:
+    """The message as its caller needs it: with the id to ask about."""
+    if placed is None or not placed.merged:
+        return message
+    return message.copy(message_id=placed.job_id, options={"merged": True})
 
 
 def _normal(message: Message[Any]) -> Message[Any]:

@@ -20,6 +20,7 @@ from .lease import Dead, Lease, LeasedMessage, readable
 from .loop import CALL_TIMEOUT, Loop
 from .queries import Queries, quote_identifier
 from .slots import Slots
+from .turns import Turns
 
 if TYPE_CHECKING:
     from .session import WorkerSession
@@ -74,6 +75,7 @@ class Claimer(Loop):
         super().__init__(url, session.label)
         self._session = session
         self._sql = queries["claim"]
+        self._serve = queries["serve"]
         self._channel_of = channel_of
         self._poll_interval = poll_interval
         self._decode = decode
@@ -85,6 +87,7 @@ class Claimer(Loop):
         self._claim_no = 0
         self._rotation = 0
         self._floors = Floors()
+        self._turns = Turns()
         self._unanswered: list[tuple[float, int]] = []
         self._listening: frozenset[str] = frozenset()
         self._said_that_it_polls = False
@@ -119,6 +122,11 @@ class Claimer(Loop):
         recent = time.monotonic() - REMEMBER_UNANSWERED
         self._unanswered = [(when, claim_no) for when, claim_no in self._unanswered if when > recent]
         return min((claim_no for _, claim_no in self._unanswered), default=self._claim_no)
+
+    def key_is_free(self) -> None:
+        """A job with a key has ended here; the next of that key may have been passed over while it ran."""
+        self._floors.look()
+        self.wake()
 
     def wake(self) -> None:
         self._alarm.ring()
@@ -176,12 +184,15 @@ class Claimer(Loop):
         self._claim_no += 1  # a number for each attempt: one whose answer was lost is told from the next
         queues = queues[self._rotation :] + queues[: self._rotation]
         started = time.monotonic()
+        turns = self._turns.next_claim(limit, started)
         parameters = {
             "worker_id": self._session.worker_id,
             "claim_no": self._claim_no,
             "queues": queues,
             "floors": self._floors.of(queues, started),
+            "turn_floors": self._turns.floors(queues, looking=self._floors.looking),
             "limit": limit,
+            "turns": turns,
             "suspects": 1,
         }
         try:
@@ -189,10 +200,15 @@ class Claimer(Loop):
         except DatabaseUnavailable:
             self._unanswered.append((started, self._claim_no))  # it may have been executed all the same
             raise
-        # A suspect that comes late says nothing of where the others begin.
-        self._floors.claimed([row for row in rows if not row[4]], seconds=time.monotonic() - started)
+        # A suspect that comes late says nothing of where the others begin, nor does a job that had its turn.
+        by_time = [row for row in rows if not row[4] and not (turns and row[8] is not None)]
+        self._floors.claimed(by_time, seconds=time.monotonic() - started)
+        self._turns.claimed([(row[1], row[8]) for row in rows if row[8] is not None], started)
         if rows:
             self.last_claim = time.monotonic()
+        if served := self._turns.to_tell(started):
+            told = {"queues": list(served), "turns": list(served.values())}
+            connection.execute(self._serve, told, timeout=CALL_TIMEOUT)
         return rows
 
     def _hand_out(self, rows: list[Row]) -> None:
@@ -201,8 +217,10 @@ class Claimer(Loop):
         rows.sort(key=_due)
         worker_id, claim_no = self._session.worker_id, self._claim_no
         claimed, unreadable = [], []
-        for message_id, queue_name, text, error_count, crashes, expired, waited, due in rows:
-            lease = Lease(message_id, queue_name, worker_id, claim_no, error_count, crashes, expired, due, waited)
+        for message_id, queue_name, text, error_count, crashes, expired, waited, keyed, _, due in rows:
+            lease = Lease(
+                message_id, queue_name, worker_id, claim_no, error_count, crashes, expired, due, waited, keyed=keyed
+            )
             try:
                 claimed.append(LeasedMessage(self._readable_message(text, lease), lease))
             except (DecodeError, TypeError, ValueError, AttributeError) as error:

@@ -40,6 +40,10 @@ class MessageRefused(QueueError):
     """The message cannot be stored: it is not JSON that Postgres accepts, or one of its values is out of range."""
 
 
+class MessageTooLarge(MessageRefused):
+    """The message has more bytes than ``policy.max_message_bytes``. Send where the data is, not the data."""
+
+
 class AlreadyQueued(QueueError):
     """A message with this id is in the queue already. A send takes care of it; nobody else sees this."""
 

@@ -35,6 +35,10 @@ REFUSED_LONGEST = 10.0
 REFUSED_IN_A_ROW = 3
 
 
+#: Outcomes after which a job waits again.
+RETURNS = Retry | HandBack | PutBack
+
+
 class _Refusal(NamedTuple):
     again_at: float  # monotonic seconds
     pause: float
@@ -127,8 +131,15 @@ class Finisher(Loop):
         connection = self.connection()
         done = [lease for lease in self._batch if isinstance(lease.outcome, Done)]
         handed_back = [lease for lease in self._batch if isinstance(lease.outcome, HandBack)]
+        if returning := [lease for lease in self._batch if lease.keyed and isinstance(lease.outcome, RETURNS)]:
+            self._give_way(returning, connection)
+        handed_back = [lease for lease in handed_back if lease in self._batch]
         others = [lease for lease in self._batch if isinstance(lease.outcome, Retry | Dead | PutBack)]
-        for group, write in ((done, self._write_done), (handed_back, self._write_hand_back)):
+        # Those with keys one by one: who waits for a key must hold nothing that others wait for.
+        keyed = [[lease] for lease in handed_back if lease.keyed]
+        handed_back = [lease for lease in handed_back if not lease.keyed]
+        groups = [(done, self._write_done), *((group, self._write_hand_back) for group in (handed_back, *keyed))]
+        for group, write in groups:
             if group:
                 self._write(group, connection, write)
         for lease in others:
@@ -154,6 +165,8 @@ class Finisher(Loop):
             if len(group) > 1:
                 self._write_each(group, connection, write)
                 return
+            if isinstance(error, errors.AlreadyQueued) and self._give_way(group, connection):
+                return  # a newer job with its key came at this moment
             try:
                 ours = self._write_without_the_offending_part(group[0], connection, error)
             except errors.QueueError as refused:
@@ -187,6 +200,32 @@ class Finisher(Loop):
             refused = refused + 1 if lease in self._refused else 0
             if refused == REFUSED_IN_A_ROW:
                 raise errors.DatabaseUnavailable(f"{refused} outcomes in a row were refused")
+
+    def _give_way(self, group: list[Lease], connection: Connection) -> bool:
+        """End those of which a newer job with the same key waits. Returns whether there was one."""
+        group = sorted(group, key=lambda lease: lease.message_id)
+        try:
+            rows = connection.execute(
+                self._queries["give_way"], {**_fences(group), "keep": self._keep_done}, timeout=CALL_TIMEOUT
+            )
+        except errors.DatabaseUnavailable as error:
+            if error.trouble is not Trouble.CONFLICT:
+                raise
+            return False  # what follows meets the same lock, and knows what to do about it
+        newer: dict[str, str] = dict(rows)
+        gone = [lease for lease in group if lease.message_id in newer]
+        for lease in gone:
+            self._batch.pop(lease, None)
+            self._refused.pop(lease, None)
+            self._log.info(
+                "job_superseded job_id=%s queue=%s by=%s: a newer job with its key waits",
+                lease.message_id,
+                lease.queue_name,
+                newer[lease.message_id],
+            )
+        if gone:
+            self._settled(gone)
+        return bool(gone)
 
     def _refuse(self, lease: Lease, error: Exception) -> None:
         """The database answers, and the answer is no: a lock, a trigger, a permission. Others go on meanwhile."""

@@ -39,6 +39,15 @@ class Floors:
             return [START] * len(queues)
         return [self._floors.get(queue_name, START) for queue_name in queues]
 
+    @property
+    def looking(self) -> bool:
+        """Whether the next claim, for which floors were asked last, looks from the start."""
+        return self._looking
+
+    def look(self) -> None:
+        """Look from the start with the next claim: something below can be claimed now. From any thread."""
+        self._look_at = 0.0
+
     def claimed(self, rows: list[Row], *, seconds: float) -> None:
         """What the claim brought: rows with the queue's name in place 1 and the time in the last."""
         for row in rows:

@@ -9,7 +9,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from .alarm import Alarm
-from .connection import CONNECT_TIMEOUT, Connection
+from .connection import CONNECT_TIMEOUT, Connection, Row
+from .errors import AlreadyQueued
 from .lease import Death, HandBack, Lease
 from .loop import BACKOFF_OVERLOAD, CALL_TIMEOUT, Loop
 from .policy import MINUTE, Policy
@@ -191,17 +192,10 @@ class Keeper(Loop):
         dead = connection.execute(self._queries["dead_workers"], {}, timeout=CALL_TIMEOUT)
         if not dead:
             return
-        rescued = connection.execute(
-            self._queries["rescue"],
-            {
-                "dead": [worker_id for worker_id, _, _, _ in dead],
-                "workers": [f"pid {pid} on {host}" for _, host, pid, _ in dead],
-                "deaths": [self._what_happened(host, pid, death) for _, host, pid, death in dead],
-                "crash_limit": self._policy.crash_limit,
-                "limit": RESCUE_BITE,
-            },
-            timeout=CALL_TIMEOUT,
-        )
+        rescued = self._take_over(connection, dead, keyed=False)
+        # One by one: who waits for a key must hold nothing that others wait for.
+        while len(rescued) < RESCUE_BITE and (one := self._take_over(connection, dead, keyed=True)):
+            rescued += one
         for message_id, queue_name, state, crashes, worker_id, error in rescued:
             self._log.warning(
                 "job_rescued job_id=%s queue=%s state=%s crashes=%s worker=%s",
@@ -213,10 +207,40 @@ class Keeper(Loop):
             )
             if state == "rejected":
                 self._deaths.put(Death(message_id, queue_name, "crashed", error))
+        self._give_way(connection, dead)
         if rescued:
             self._session.rescued += len(rescued)
             self._session.look_again()
             self._tell_deaths()
+
+    def _take_over(self, connection: Connection, dead: list[Row], *, keyed: bool) -> list[Row]:
+        parameters = {
+            "dead": [worker_id for worker_id, _, _, _ in dead],
+            "workers": [f"pid {pid} on {host}" for _, host, pid, _ in dead],
+            "deaths": [self._what_happened(host, pid, death) for _, host, pid, death in dead],
+            "crash_limit": self._policy.crash_limit,
+            "keyed": keyed,
+            "limit": 1 if keyed else RESCUE_BITE,
+        }
+        try:
+            return connection.execute(self._queries["rescue"], parameters, timeout=CALL_TIMEOUT)
+        except AlreadyQueued:
+            return []  # a newer job with the key came at this moment: this one gives way
+
+    def _give_way(self, connection: Connection, dead: list[Row]) -> None:
+        """End the jobs of the dead of which a newer one with the same key waits."""
+        parameters = {"dead": [worker_id for worker_id, _, _, _ in dead], "keep": self._policy.keep_done}
+        for _ in range(RESCUE_BITE):
+            rows = connection.execute(self._queries["rescue_superseded"], parameters, timeout=CALL_TIMEOUT)
+            if not rows:
+                return
+            for message_id, queue_name, newer in rows:
+                self._log.info(
+                    "job_superseded job_id=%s queue=%s by=%s: a newer job with its key waits",
+                    message_id,
+                    queue_name,
+                    newer,
+                )
 
     def _what_happened(self, host: str, pid: int, death: str | None) -> str:
         """The death of a worker in words. Who runs on its machine also sees whether its process is there."""

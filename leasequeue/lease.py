@@ -82,6 +82,8 @@ class Lease:
     due: float = 0.0
     #: How long it had been due when it was claimed: seconds, by the database's clock.
     waited: float = 0.0
+    #: It has a key: no other job of it runs meanwhile, and a newer one may take its place when it should wait again.
+    keyed: bool = False
     #: Set when the database said that the job is no longer ours. Long actors should look now and then.
     lost: bool = False
     #: Monotonic seconds.

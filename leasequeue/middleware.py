@@ -42,7 +42,7 @@ class LeaseTracking(Middleware):
 
     @property
     def actor_options(self) -> set[str]:
-        return {"max_age"}
+        return {"max_age", "key", "fairness_key"}
 
     def before_worker_boot(self, broker: LeaseBroker, worker: Worker) -> None:
         try:

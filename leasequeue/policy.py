@@ -45,6 +45,8 @@ class Policy:
     poll_interval: float = 2.0
     #: How long ``send()`` may try before it fails.
     enqueue_timeout: float = 5.0
+    #: Bytes of one encoded message that ``send()`` lets pass. The SQL function ``enqueue`` has its own, fixed 1 MiB.
+    max_message_bytes: int = 1024 * 1024
     #: A background loop without a sign of life for this long is stuck, and its process has to be replaced.
     stuck_after: float = 1 * MINUTE
 
@@ -73,6 +75,7 @@ class Policy:
             "heartbeat",
             "poll_interval",
             "enqueue_timeout",
+            "max_message_bytes",
             "stuck_after",
         ):
             if getattr(self, name) <= 0:

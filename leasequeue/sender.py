@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from dramatiq.message import Message
 
 from . import errors
+from .connection import Row
 from .doorbell import Doorbell
 from .grouping import GroupFailed, Grouping, TookTooLong
 from .pool import Pool
@@ -29,6 +30,14 @@ Part = list[tuple[Message[Any], str]]
 GROUPED = ("message_id", "queue_name", "message", "expire_after")
 
 
+class Placed(NamedTuple):
+    """Which job a message became."""
+
+    job_id: str
+    #: It was merged into a job with its key that waited already: ``job_id`` is that one's.
+    merged: bool
+
+
 class NotSent(errors.DatabaseUnavailable):
     """There was no session to send anything with."""
 
@@ -43,12 +52,14 @@ class Sender:
         doorbell: Doorbell,
         *,
         timeout: float,
+        max_bytes: int,
         make_schema: Callable[[], object] | None,
     ) -> None:
         self._queries = queries
         self._pool = pool
         self._doorbell = doorbell
         self._timeout = timeout
+        self._max_bytes = max_bytes
         self._make_schema = make_schema
         self._grouping = Grouping(self._send_group, pool.size)
 
@@ -72,33 +83,84 @@ class Sender:
                 return
         self._execute(statement, row, message.queue_name, row["message_id"], left)
 
-    def send_on(self, cursor: Any, message: Message[Any], *, delay: float, expire_after: float | None) -> None:
+    def place(self, message: Message[Any], *, delay: float, expire_after: float | None) -> Placed:
+        """Store one message that has a key or an owner. It may be merged into one that waits: says which job it is."""
+        row = {**self._row(message, delay, expire_after), **_shares(message), "may_be_stored": False}
+        rows = self._execute("place", row, message.queue_name, row["message_id"], self._timeout)
+        return Placed(*rows[0])
+
+    def send_on(self, cursor: Any, message: Message[Any], *, delay: float, expire_after: float | None) -> Placed:
         """Store one message with a DB-API cursor of the caller's, in the caller's transaction. Rings nobody."""
-        cursor.execute(self._queries["enqueue_or_replace"], self._row(message, delay, expire_after))
+        row = self._row(message, delay, expire_after)
+        if not has_shares(message):
+            cursor.execute(self._queries["enqueue_or_replace"], row)
+            return Placed(message.message_id, False)
+        cursor.execute(self._queries["place"], {**row, **_shares(message), "may_be_stored": False})
+        return Placed(*cursor.fetchone())
+
+    def place_many(
+        self, messages: Sequence[Message[Any]], *, delay: float, expire_after: float | None
+    ) -> dict[str, Placed]:
+        """Store many messages that have keys or owners. Says which job each message's id leads to."""
+        placed: dict[str, Placed] = {}
+        for part in self._parts(messages):
+            for message_id, job_id, merged in self._send_part("place_many", part, delay, expire_after):
+                placed[message_id] = Placed(job_id, merged)
+        self._ring_all(messages, delay)
+        return placed
 
     def send_many(self, messages: Sequence[Message[Any]], *, delay: float, expire_after: float | None) -> None:
         """Store many messages in few statements; each statement stores all of its messages or none."""
-        parts = _parts(messages)
+        parts = self._parts(messages)
         for part in _ahead(parts) if len(messages) > BULK_MESSAGES else parts:
-            row = {
-                "messages": "[" + ",".join(text for _, text in part) + "]",
-                "count": len(part),
-                "delay": _interval(delay),
-                "expire_after": _interval(expire_after),
-            }
-            first = part[0][0]
-            what = f"{first.message_id} and {len(part) - 1} more"
-            self._execute("enqueue_many", row, first.queue_name, what, self._timeout)
+            self._send_part("enqueue_many", part, delay, expire_after)
+        self._ring_all(messages, delay)
+
+    def _send_part(self, statement: str, part: Part, delay: float, expire_after: float | None) -> list[Row]:
+        row = {
+            "messages": "[" + ",".join(text for _, text in part) + "]",
+            "count": len(part),
+            "delay": _interval(delay),
+            "expire_after": _interval(expire_after),
+        }
+        first = part[0][0]
+        what = f"{first.message_id} and {len(part) - 1} more"
+        return self._execute(statement, row, first.queue_name, what, self._timeout)
+
+    def _ring_all(self, messages: Sequence[Message[Any]], delay: float) -> None:
         if not delay:
             for queue_name in {message.queue_name for message in messages}:
                 with self._pool.connection(self._timeout) as connection:
                     self._doorbell.ring(connection, queue_name)
 
+    def _text(self, message: Message[Any]) -> str:
+        encoded = message.encode()
+        if len(encoded) > self._max_bytes:
+            raise errors.MessageTooLarge(
+                f"expected a message of at most {self._max_bytes} bytes, got: {len(encoded)} for actor "
+                f"{message.actor_name}. Send where the data is, not the data"
+            )
+        return encoded.decode()
+
+    def _parts(self, messages: Iterable[Message[Any]]) -> Iterator[Part]:
+        """Messages with their texts, in lists that fit into a statement each."""
+        part: Part = []
+        characters = 0
+        for message in messages:
+            text = self._text(message)
+            if part and (len(part) >= BULK_MESSAGES or characters + len(text) > BULK_CHARACTERS):
+                yield part
+                part, characters = [], 0
+            part.append((message, text))
+            characters += len(text)
+        if part:
+            yield part
+
     def _row(self, message: Message[Any], delay: float, expire_after: float | None) -> dict[str, Any]:
         return {
             "message_id": message.message_id,
             "queue_name": message.queue_name,
-            "message": message.encode().decode(),
+            "message": self._text(message),
             "delay": _interval(delay),
             "expire_after": _interval(expire_after),
             "errors": message.options.get("retries", 0),
@@ -121,8 +183,8 @@ class Sender:
         finally:
             self._pool.give(connection)
 
-    def _execute(self, statement: str, row: dict[str, Any], queue_name: str, what: str, left: float) -> None:
-        """Send one statement until it is answered, for as long as there is time: ``left`` seconds."""
+    def _execute(self, statement: str, row: dict[str, Any], queue_name: str, what: str, left: float) -> list[Row]:
+        """Send one statement until it is answered, for as long as there is time: ``left`` seconds. Its answer."""
         deadline = time.monotonic() + left
         pause = FIRST_PAUSE
         make_schema = self._make_schema
@@ -133,11 +195,11 @@ class Sender:
                 connection = self._pool.take(max(0.01, left))
                 try:
                     sent = True
-                    connection.execute(self._queries[statement], row, timeout=max(0.01, left))
+                    rows = connection.execute(self._queries[statement], row, timeout=max(0.01, left))
                     self._doorbell.ring(connection, queue_name)
                 finally:
                     self._pool.give(connection)
-                return
+                return rows
             except errors.AlreadyQueued:
                 if statement != "enqueue":
                     raise
@@ -149,6 +211,8 @@ class Sender:
                 make_schema = None
             except errors.DatabaseUnavailable as error:
                 maybe_stored |= sent
+                if statement == "place":
+                    row["may_be_stored"] = maybe_stored
                 if maybe_stored and statement == "enqueue":
                     statement = "enqueue_again"
                 if time.monotonic() + pause >= deadline:
@@ -176,16 +240,10 @@ def _ahead(parts: Iterator[Part]) -> Iterator[Part]:
             part = coming.result()
 
 
-def _parts(messages: Iterable[Message[Any]]) -> Iterator[Part]:
-    """Messages with their texts, in lists that fit into a statement each."""
-    part: Part = []
-    characters = 0
-    for message in messages:
-        text = message.encode().decode()
-        if part and (len(part) >= BULK_MESSAGES or characters + len(text) > BULK_CHARACTERS):
-            yield part
-            part, characters = [], 0
-        part.append((message, text))
-        characters += len(text)
-    if part:
-        yield part
+def has_shares(message: Message[Any]) -> bool:
+    """Whether a message has a key or an owner, which takes the longer way into the queue."""
+    return message.options.get("key") is not None or message.options.get("fairness_key") is not None
+
+
+def _shares(message: Message[Any]) -> dict[str, str | None]:
+    return {name: message.options.get(name) for name in ("key", "fairness_key")}

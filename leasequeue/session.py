@@ -256,6 +256,8 @@ class WorkerSession:
             self.lost += sum(lease.lost for lease in settled)
         if suspects_left:
             self._claimer.wake()  # the next one may come
+        if any(lease.keyed for lease in settled):
+            self._claimer.key_is_free()
         for lease in settled:
             if isinstance(lease.outcome, Dead) and not lease.lost:
                 outcome = lease.outcome

@@ -64,6 +64,10 @@ class DeadFilter:
         }
 
 
+#: How often a redrive is tried when jobs with the same keys are sent at the same moment.
+RACES = 5
+
+
 class DeadLetters:
     """Asks about, and changes, the dead jobs of one broker, on the sessions of its senders.
 
@@ -130,24 +134,42 @@ class DeadLetters:
     # Changing.
 
     def redrive(self, message_ids: list[str]) -> list[str]:
-        """Send dead jobs again, due at once, with fresh budgets and their history. Returns the ids that were dead."""
-        rows = self._ask(
-            "redrive",
-            {
-                "message_ids": message_ids,
-                "expire_after": self._broker.policy.expire_after,
-                "max_ages": json.dumps(
-                    {
-                        name: actor.options["max_age"] / 1000
-                        for name, actor in self._broker.actors.items()
-                        if actor.options.get("max_age")
-                    }
-                ),
-            },
-        )
+        """Send dead jobs again, due at once, with fresh budgets and their history. Returns the ids that were dead.
+
+        Of several with the same key the one that was sent last is run, or a newer one that waits already; the others
+        are done, merged into it.
+        """
+        parameters = {
+            "message_ids": message_ids,
+            "expire_after": self._broker.policy.expire_after,
+            "max_ages": json.dumps(
+                {
+                    name: actor.options["max_age"] / 1000
+                    for name, actor in self._broker.actors.items()
+                    if actor.options.get("max_age")
+                }
+            ),
+        }
+        for attempt in range(1, RACES + 1):
+            try:
+                rows = self._ask("redrive", parameters)
+                break
+            except errors.AlreadyQueued:  # a job with the key of one of them was sent at this moment
+                if attempt == RACES:
+                    raise
         for queue_name in {row[1] for row in rows}:
             self._broker.ring(queue_name)
-        return [row[0] for row in rows]
+        nobody = [None] * len(message_ids)
+        merged = self._ask(
+            "give_way",
+            {
+                "message_ids": message_ids,
+                "worker_ids": nobody,
+                "claim_nos": nobody,
+                "keep": self._broker.policy.keep_done,
+            },
+        )
+        return [row[0] for row in (*rows, *merged)]
 
     def discard(self, message_ids: list[str]) -> list[str]:
         """Put dead jobs aside, with reason ``discarded``. Returns the ids that were dead and not yet put aside."""

@@ -15,6 +15,8 @@ SELECT FROM {schema}.queue
 -- I3: of the jobs that were there when a worker died, one at the most; it will run alone, so that the next death has one
 -- culprit. Such a job counts as begun only when begin_suspect says so.
 -- A paused queue is found out here and nowhere else: the next claim knows it, whatever a worker has missed.
+-- A job whose key is running waits until that has ended; as only one job of a key can wait, that costs one probe a key.
+-- By turn, when owners share the queue: then those that have a turn come first, and those without fill what is left.
 SET LOCAL synchronous_commit TO off;
 SET LOCAL enable_seqscan TO off;
 SET LOCAL statement_timeout TO '8s';
@@ -33,11 +35,28 @@ UPDATE {schema}.queue AS q
                    WHERE r.state = 'queued' AND r.queue_name = wanted.queue_name AND r.crashes > 0
                      AND r.available_at <= now()
                      AND NOT EXISTS (SELECT FROM {schema}.paused AS p WHERE p.queue_name = wanted.queue_name)
+                     AND (r.key IS NULL OR NOT EXISTS (
+                       SELECT FROM {schema}.queue AS other WHERE other.key = r.key AND other.state = 'consumed'))
                    ORDER BY r.available_at
                    LIMIT 1
                      FOR UPDATE SKIP LOCKED
                 ) AS suspect
                 LIMIT %(suspects)s) AS one
+       UNION ALL
+       SELECT next.ctid
+         FROM unnest(%(queues)s::text[], %(turn_floors)s::bigint[]) AS wanted (queue_name, floor)
+        CROSS JOIN LATERAL (
+          SELECT r.ctid
+            FROM {schema}.queue AS r
+           WHERE r.state = 'queued' AND r.queue_name = wanted.queue_name AND r.crashes = 0
+             AND r.turn >= wanted.floor AND r.available_at <= now()
+             AND NOT EXISTS (SELECT FROM {schema}.paused AS p WHERE p.queue_name = wanted.queue_name)
+             AND (r.key IS NULL OR NOT EXISTS (
+               SELECT FROM {schema}.queue AS other WHERE other.key = r.key AND other.state = 'consumed'))
+           ORDER BY r.turn
+           LIMIT %(turns)s
+             FOR UPDATE SKIP LOCKED
+        ) AS next
        UNION ALL
        SELECT innocent.ctid
          FROM unnest(%(queues)s::text[], %(floors)s::float8[]) WITH ORDINALITY AS wanted (queue_name, floor, place)
@@ -46,7 +65,10 @@ UPDATE {schema}.queue AS q
             FROM {schema}.queue AS r
            WHERE r.state = 'queued' AND r.queue_name = wanted.queue_name AND r.crashes = 0
              AND r.available_at >= to_timestamp(wanted.floor) AND r.available_at <= now()
+             AND (%(turns)s = 0 OR r.turn IS NULL)
              AND NOT EXISTS (SELECT FROM {schema}.paused AS p WHERE p.queue_name = wanted.queue_name)
+             AND (r.key IS NULL OR NOT EXISTS (
+               SELECT FROM {schema}.queue AS other WHERE other.key = r.key AND other.state = 'consumed'))
            ORDER BY r.available_at
            LIMIT %(limit)s
              FOR UPDATE SKIP LOCKED
@@ -56,10 +78,18 @@ UPDATE {schema}.queue AS q
     LIMIT %(limit)s))
 RETURNING q.message_id::text, q.queue_name, q.message::text, q.errors, q.crashes,
           coalesce(q.expires_at <= now(), false), extract(epoch FROM now() - q.available_at)::float8,
-          extract(epoch FROM q.available_at)::float8
+          q.key IS NOT NULL, q.turn, extract(epoch FROM q.available_at)::float8
 
 -- name: begin_suspect
 -- I3: written before a job starts that was there when a worker died: if this one dies too, it is charged.
 UPDATE {schema}.queue SET begun = true
  WHERE message_id = %(message_id)s AND worker_id = %(worker_id)s AND claim_no = %(claim_no)s
 RETURNING message_id::text
+
+-- name: serve
+-- How far the turns of a queue have come; a newcomer begins there. Losing it in a server crash costs nobody a job.
+SET LOCAL synchronous_commit TO off;
+INSERT INTO {schema}.share AS s (queue_name, served)
+SELECT queue_name, served FROM unnest(%(queues)s::text[], %(turns)s::bigint[]) AS now_at (queue_name, served)
+ ORDER BY queue_name
+ON CONFLICT (queue_name) DO UPDATE SET served = EXCLUDED.served WHERE s.served < EXCLUDED.served

@@ -98,7 +98,23 @@ SELECT q.message_id::text, q.queue_name, q.message, q.reason, q.error, coalesce(
 -- name: redrive
 -- I3: as if it were sent now, with all its budgets. What it died of goes where its earlier runs are, the last error stays
 -- in its place until there is another one. A job that is not dead any more is left alone. What dramatiq notes in a message
--- about earlier runs is removed: the row is what counts.
+-- about earlier runs is removed: the row is what counts. Of those that share a key the one that was sent last waits again,
+-- unless a newer one waits already; the others are left for give_way. Keys are taken in their order, as by place_many: the
+-- only plan that is left goes through the sorted list.
+SET LOCAL enable_seqscan TO off;
+SET LOCAL enable_hashjoin TO off;
+SET LOCAL enable_mergejoin TO off;
+WITH dead AS (
+  SELECT d.message_id, d.key, d.enqueued_at FROM {schema}.queue AS d
+   WHERE d.message_id = ANY (%(message_ids)s::uuid[]) AND d.state = 'rejected'
+     AND (d.key IS NULL
+          OR NOT EXISTS (SELECT FROM {schema}.queue AS newer WHERE newer.key = d.key AND newer.state = 'queued'))
+   ORDER BY d.message_id FOR UPDATE
+), ranked AS (
+  SELECT message_id, key, row_number() OVER (PARTITION BY coalesce(key, message_id::text)
+                                        ORDER BY enqueued_at DESC, message_id DESC) AS place
+    FROM dead
+)
 UPDATE {schema}.queue AS q
    SET state = 'queued', mtime = now(), available_at = now(), enqueued_at = now(),
        first_enqueued_at = coalesce(q.first_enqueued_at, q.enqueued_at),
@@ -107,15 +123,13 @@ UPDATE {schema}.queue AS q
          THEN (q.message #>> '{options,max_age}')::float8 / 1000
          ELSE coalesce((%(max_ages)s::jsonb ->> (q.message ->> 'actor_name'))::float8, %(expire_after)s::float8) END,
        starts = 0, errors = 0, crashes = 0, begun = false, unknown_since = NULL,
-       reason = NULL, result = NULL, result_ttl = NULL, redriven = q.redriven + 1,
+       reason = NULL, result = NULL, result_ttl = NULL, redriven = q.redriven + 1, turn = NULL,
        attempts = {schema}.with_attempt(q.attempts, q.mtime, NULL, 'redriven', concat_ws(': ', q.reason, q.error)),
        message = CASE WHEN jsonb_typeof(q.message -> 'options') = 'object'
          THEN jsonb_set(q.message, '{options}', (q.message -> 'options') - '{retries,traceback,requeue_timestamp}'::text[])
          ELSE q.message END
- WHERE q.state = 'rejected' AND q.message_id IN (
-   SELECT d.message_id FROM {schema}.queue AS d
-    WHERE d.message_id = ANY (%(message_ids)s::uuid[]) AND d.state = 'rejected'
-    ORDER BY d.message_id FOR UPDATE)
+  FROM (SELECT message_id FROM ranked WHERE place = 1 ORDER BY key) AS d
+ WHERE q.message_id = d.message_id AND q.state = 'rejected'
 RETURNING q.message_id::text, q.queue_name
 
 -- name: discard
@@ -133,10 +147,11 @@ RETURNING q.message_id::text, q.queue_name
 -- Dead again under their own ids. Their retention begins now: nobody imports a job to have it removed the minute after.
 INSERT INTO {schema}.queue AS q
   (message_id, queue_name, state, mtime, message, available_at, enqueued_at, first_enqueued_at, reason, error,
-   starts, errors, crashes, redriven, attempts)
+   starts, errors, crashes, redriven, key, fairness_key, attempts)
 SELECT f.message_id, f.queue_name, 'rejected', now(), f.message, now(), coalesce(f.enqueued_at, f.died_at, now()),
        f.first_enqueued_at, f.reason, f.error, coalesce(f.starts, 0), coalesce(f.errors, 0), coalesce(f.crashes, 0),
        coalesce(f.redriven, 0),
+       (f.message ->> 'actor_name') || ' ' || (f.message #>> '{options,key}'), f.message #>> '{options,fairness_key}',
        {schema}.with_attempt(f.attempts, f.died_at, NULL, 'imported', concat_ws(': ', f.reason, f.error))
   FROM jsonb_to_recordset(%(letters)s::jsonb) AS f (
     message_id uuid, queue_name text, message jsonb, enqueued_at timestamptz, first_enqueued_at timestamptz,

@@ -52,7 +52,8 @@ SELECT name, setting, unit FROM pg_settings
 
 -- name: shape
 -- Everything that makes a schema: its columns, indexes, constraints, functions and table settings, without its name.
-SELECT kind, name, replace(what, quote_ident(%(schema)s) || '.', '') FROM (
+SELECT kind, name,
+       replace(replace(what, quote_ident(%(schema)s) || '.', ''), 'TO ' || quote_literal(%(schema)s), 'TO its own') FROM (
   SELECT 'column' AS kind, format('%%s.%%s', c.relname, a.attname) AS name,
          concat_ws(' ', format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN 'NOT NULL' END,
                    'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid)) AS what

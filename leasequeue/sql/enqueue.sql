@@ -21,7 +21,8 @@ ON CONFLICT (message_id) DO UPDATE SET
   queue_name = EXCLUDED.queue_name, state = 'queued', mtime = now(), message = EXCLUDED.message,
   available_at = EXCLUDED.available_at, expires_at = EXCLUDED.expires_at, errors = EXCLUDED.errors,
   worker_id = NULL, claim_no = NULL, crashes = 0, reason = NULL, error = NULL, result = NULL, result_ttl = NULL,
-  begun = true, unknown_since = NULL, attempts = NULL, redriven = 0, first_enqueued_at = NULL
+  begun = true, unknown_since = NULL, attempts = NULL, redriven = 0, first_enqueued_at = NULL,
+  key = NULL, fairness_key = NULL, turn = NULL
 
 -- name: enqueue_again
 -- The connection broke after the statement was sent: it may have worked, and the job may be running or done by now.
@@ -42,6 +43,30 @@ SELECT (m ->> 'message_id')::uuid, m ->> 'queue_name', 'queued', m,
        now() + %(delay)s::interval + %(expire_after)s::interval
   FROM jsonb_array_elements(%(messages)s::jsonb) WITH ORDINALITY AS many (m, place)
 ON CONFLICT (message_id) DO NOTHING
+
+-- name: place
+-- A job with a key or an owner. Returns its id, which is another one's when it was merged into that.
+SELECT job_id::text, merged
+  FROM {schema}.place(%(message_id)s::uuid, %(queue_name)s, %(message)s::jsonb, %(delay)s::interval,
+                      %(expire_after)s::interval, %(errors)s, %(key)s, %(fairness_key)s, %(may_be_stored)s)
+
+-- name: place_many
+-- The same for many; of one key the last one stays. One caller at a time, who first locks the rows that are there in the
+-- order of their ids, as everybody does, and then takes keys in their order: nobody waits for each other crosswise.
+SELECT FROM {schema}.chore WHERE name = 'place_many' FOR UPDATE;
+SELECT FROM {schema}.queue AS q
+ WHERE q.key IS NOT NULL AND q.state = 'queued'
+   AND q.key = ANY (ARRAY(SELECT (m ->> 'actor_name') || ' ' || (m #>> '{options,key}')
+                            FROM jsonb_array_elements(%(messages)s::jsonb) AS many (m)))
+ ORDER BY q.message_id
+   FOR UPDATE;
+SELECT one.message ->> 'message_id', placed.job_id::text, placed.merged
+  FROM (SELECT m AS message, m #>> '{options,key}' AS key, m #>> '{options,fairness_key}' AS fairness_key
+          FROM jsonb_array_elements(%(messages)s::jsonb) WITH ORDINALITY AS many (m, place)
+         ORDER BY (m ->> 'actor_name') || ' ' || (m #>> '{options,key}'), place
+        OFFSET 0) AS one
+ CROSS JOIN LATERAL {schema}.place((one.message ->> 'message_id')::uuid, one.message ->> 'queue_name', one.message,
+                                   %(delay)s::interval, %(expire_after)s::interval, 0, one.key, one.fairness_key, true) AS placed
 
 -- name: ring
 -- I8: a doorbell, nothing more. In a transaction of its own, so that no commit waits for the notification lock.

@@ -1,11 +1,16 @@
 -- Who finds a row locked gives up after a second: somebody's open transaction on one job must not hold up the ends of all
 -- others. That one is written later.
+-- Many rows are written in the order of their ids, so that two writers do not wait for each other crosswise: the callers
+-- give sorted lists, and the only plan that is left goes through them.
 
 -- name: finish_done
 -- I7: the job leaves the hot table and its result appears, in one statement. Losing this commit in a server crash means
 -- a second run, which at-least-once allows: it does not wait for the disk. Returns the ids that were still ours (I6).
 SET LOCAL synchronous_commit TO off;
 SET LOCAL lock_timeout TO '1s';
+SET LOCAL enable_seqscan TO off;
+SET LOCAL enable_hashjoin TO off;
+SET LOCAL enable_mergejoin TO off;
 WITH finished AS (
   DELETE FROM {schema}.queue AS q
    USING unnest(%(message_ids)s::uuid[], %(worker_ids)s::uuid[], %(claim_nos)s::bigint[], %(results)s::jsonb[],
@@ -29,7 +34,7 @@ RETURNING d.message_id::text
 SET LOCAL lock_timeout TO '1s';
 UPDATE {schema}.queue
    SET state = 'queued', mtime = now(), available_at = now() + %(delay)s * interval '1 second', errors = errors + 1,
-       error = %(error)s, message = coalesce(%(message)s, message), worker_id = NULL, claim_no = NULL,
+       error = %(error)s, message = coalesce(%(message)s, message), worker_id = NULL, claim_no = NULL, turn = NULL,
        attempts = {schema}.with_attempt(attempts, mtime, %(worker)s, 'error', %(error)s)
  WHERE message_id = %(message_id)s AND worker_id = %(worker_id)s AND claim_no = %(claim_no)s
 RETURNING message_id::text
@@ -39,7 +44,7 @@ RETURNING message_id::text
 SET LOCAL lock_timeout TO '1s';
 UPDATE {schema}.queue
    SET state = 'queued', mtime = now(), available_at = now() + %(delay)s * interval '1 second',
-       message = coalesce(%(message)s, message), worker_id = NULL, claim_no = NULL
+       message = coalesce(%(message)s, message), worker_id = NULL, claim_no = NULL, turn = NULL
  WHERE message_id = %(message_id)s AND worker_id = %(worker_id)s AND claim_no = %(claim_no)s
 RETURNING message_id::text
 
@@ -58,6 +63,9 @@ RETURNING message_id::text
 -- name: hand_back
 -- I3: a drain costs nothing. The job is again where it was, due at once, with its start returned.
 SET LOCAL lock_timeout TO '1s';
+SET LOCAL enable_seqscan TO off;
+SET LOCAL enable_hashjoin TO off;
+SET LOCAL enable_mergejoin TO off;
 UPDATE {schema}.queue AS q
    SET state = 'queued', mtime = now(), starts = q.starts - 1, worker_id = NULL, claim_no = NULL
   FROM unnest(%(message_ids)s::uuid[], %(worker_ids)s::uuid[], %(claim_nos)s::bigint[])
@@ -82,7 +90,34 @@ UPDATE {schema}.queue AS q
        available_at = CASE WHEN j.is_over THEN q.available_at
                            ELSE now() + least(30, greatest(1, extract(epoch FROM now() - j.since) / 2)) * interval '1 second'
                       END,
-       mtime = now(), starts = q.starts - 1, unknown_since = j.since, worker_id = NULL, claim_no = NULL
+       mtime = now(), starts = q.starts - 1, unknown_since = j.since, worker_id = NULL, claim_no = NULL, turn = NULL
   FROM judged AS j
  WHERE q.message_id = j.message_id
 RETURNING q.message_id::text, q.state::text
+
+-- name: give_way
+-- A job that should wait again, of which a newer one with its key waits already: that one stands for it, and this one is
+-- done. Rows that nobody runs have neither worker nor claim. Returns those that gave way; the others wait as they should.
+SET LOCAL lock_timeout TO '1s';
+WITH held AS (
+  SELECT q.message_id, newer.message_id AS merged_into
+    FROM unnest(%(message_ids)s::uuid[], %(worker_ids)s::uuid[], %(claim_nos)s::bigint[])
+           AS f (message_id, worker_id, claim_no)
+    JOIN {schema}.queue AS q ON q.message_id = f.message_id AND q.state <> 'queued'
+                            AND q.worker_id IS NOT DISTINCT FROM f.worker_id
+                            AND q.claim_no IS NOT DISTINCT FROM f.claim_no
+    JOIN {schema}.queue AS newer ON newer.key = q.key AND newer.state = 'queued'
+   ORDER BY q.message_id
+     FOR UPDATE OF q
+), gone AS (
+  DELETE FROM {schema}.queue AS q USING held AS r WHERE q.message_id = r.message_id
+  RETURNING q.message_id, q.queue_name, q.message, q.enqueued_at, q.mtime, q.starts, q.errors, q.crashes, r.merged_into
+)
+INSERT INTO {schema}.done AS d
+  (message_id, queue_name, message, enqueued_at, started_at, finished_at, starts, errors, crashes, keep_until, merged_into)
+SELECT message_id, queue_name, message, enqueued_at, mtime, now(), starts, errors, crashes,
+       now() + %(keep)s * interval '1 second', merged_into
+  FROM gone
+ON CONFLICT (message_id) DO UPDATE SET
+  finished_at = EXCLUDED.finished_at, keep_until = EXCLUDED.keep_until, merged_into = EXCLUDED.merged_into
+RETURNING d.message_id::text, d.merged_into::text

@@ -87,6 +87,7 @@ RETURNING worker_id::text
 -- name: rescue
 -- I1, I3: what a dead worker ran is due again at once, or dead when it was there at too many deaths. A suspect that had
 -- not begun is charged nothing. Rows in the order of their ids, and none that somebody holds: the next round finds it.
+-- Those with keys one by one: who waits for a key must hold nothing that others wait for.
 UPDATE {schema}.queue AS q
    SET state = CASE WHEN q.crashes + q.begun::integer < %(crash_limit)s THEN 'queued' ELSE 'rejected' END::{schema}.state,
        reason = CASE WHEN q.crashes + q.begun::integer < %(crash_limit)s THEN NULL ELSE 'crashed' END,
@@ -97,8 +98,40 @@ UPDATE {schema}.queue AS q
   FROM (SELECT held.message_id, dead.worker_id, dead.worker, dead.what
           FROM unnest(%(dead)s::uuid[], %(workers)s::text[], %(deaths)s::text[]) AS dead (worker_id, worker, what)
           JOIN {schema}.queue AS held ON held.state = 'consumed' AND held.worker_id = dead.worker_id
+         WHERE CASE WHEN %(keyed)s THEN held.key IS NOT NULL AND NOT EXISTS (
+                      SELECT FROM {schema}.queue AS newer WHERE newer.key = held.key AND newer.state = 'queued')
+                    ELSE held.key IS NULL END
          ORDER BY held.message_id
          LIMIT %(limit)s
            FOR UPDATE OF held SKIP LOCKED) AS d
  WHERE q.message_id = d.message_id
 RETURNING q.message_id::text, q.queue_name, q.state::text, q.crashes, d.worker_id::text, q.error
+
+-- name: rescue_superseded
+-- One of the others that a dead worker ran: a newer job with its key waits already and stands for it. I3: that one is under
+-- suspicion from now on, or whoever kills workers would never be found as long as somebody goes on sending it.
+SET LOCAL lock_timeout TO '1s';
+WITH held AS (
+  SELECT q.message_id, newer.message_id AS merged_into
+    FROM unnest(%(dead)s::uuid[]) AS dead (worker_id)
+    JOIN {schema}.queue AS q ON q.state = 'consumed' AND q.worker_id = dead.worker_id
+    JOIN {schema}.queue AS newer ON newer.key = q.key AND newer.state = 'queued'
+   ORDER BY q.message_id
+   LIMIT 1
+     FOR UPDATE OF q SKIP LOCKED
+), gone AS (
+  DELETE FROM {schema}.queue AS q USING held WHERE q.message_id = held.message_id
+  RETURNING q.message_id, q.queue_name, q.message, q.enqueued_at, q.mtime, q.starts, q.errors,
+            q.crashes + q.begun::integer AS crashes, held.merged_into
+), suspected AS (
+  UPDATE {schema}.queue AS q SET crashes = greatest(q.crashes, 1)
+    FROM gone WHERE q.message_id = gone.merged_into AND gone.crashes > 0
+)
+INSERT INTO {schema}.done AS d
+  (message_id, queue_name, message, enqueued_at, started_at, finished_at, starts, errors, crashes, keep_until, merged_into)
+SELECT message_id, queue_name, message, enqueued_at, mtime, now(), starts, errors, crashes,
+       now() + %(keep)s * interval '1 second', merged_into
+  FROM gone
+ON CONFLICT (message_id) DO UPDATE SET
+  finished_at = EXCLUDED.finished_at, keep_until = EXCLUDED.keep_until, merged_into = EXCLUDED.merged_into
+RETURNING d.message_id::text, d.queue_name, d.merged_into::text

@@ -121,6 +121,8 @@ class Life(RuleBasedStateMachine):
                 "claim_no": self.claim_no,
                 "queues": ["q"],
                 "floors": [START],
+                "turn_floors": [0],
+                "turns": 0,
                 "limit": limit,
                 "suspects": 0 if holds_suspect else 1,
             },
@@ -216,7 +218,7 @@ class Life(RuleBasedStateMachine):
     def rescue(self) -> None:
         dead = sorted(self.dead_workers)
         parameters = {"dead": dead, "workers": dead, "deaths": dead, "crash_limit": CRASH_LIMIT, "limit": 1000}
-        rescued = self.ask(QUERIES["rescue"], parameters)
+        rescued = self.ask(QUERIES["rescue"], {**parameters, "keyed": False})
         expected = {
             message_id: job
             for message_id, job in self.jobs.items()
