@@ -7,7 +7,7 @@ index_repo.send(index_job_id=..., repository_id=..., commit_sha=...)
 from broker import broker
 
 from .index_on_schedule import index_on_schedule
-from .index_repo import index_repo
+from .index_repo import enqueue_index_job, index_repo
 from .payloads import JobResult
 
-__all__ = ["JobResult", "broker", "index_on_schedule", "index_repo"]
+__all__ = ["JobResult", "broker", "enqueue_index_job", "index_on_schedule", "index_repo"]

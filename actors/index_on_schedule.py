@@ -10,10 +10,9 @@ import psycopg2
 from psycopg2 import errorcodes
 
 from broker import broker, settings
-from indexing import jobs
 from leasequeue import PermanentError, current_lease
 
-from .index_repo import CONNECT_TIMEOUT, index_repo
+from .index_repo import CONNECT_TIMEOUT, enqueue_index_job
 
 
 @dramatiq.actor(broker=broker, actor_name="index_on_schedule", queue_name=settings.queue_name)
@@ -30,15 +29,13 @@ def index_on_schedule(repository_id: str, commit_sha: str | None = None) -> None
     lease = current_lease()
     assert lease is not None, "it runs under a lease"
     index_job_id = str(uuid5(UUID(lease.message_id), "index job"))
-    message = index_repo.message(index_job_id=index_job_id, repository_id=repository_id, commit_sha=commit_sha)
     try:
         with (
             closing(psycopg2.connect(settings.supabase_db_url, connect_timeout=CONNECT_TIMEOUT)) as connection,
             connection,
             connection.cursor() as cursor,
         ):
-            jobs.add_job(cursor, repository_id, commit_sha, index_job_id, message_id=message.message_id)
-            broker.enqueue_on(cursor, message)
+            message = enqueue_index_job(cursor, repository_id, commit_sha, index_job_id=index_job_id)
             broker.hold_lease(cursor)
     except psycopg2.Error as error:
         if error.pgcode == errorcodes.UNIQUE_VIOLATION:

@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dramatiq
 import psycopg2
 from dramatiq.middleware import Interrupt, TimeLimitExceeded
 
 from broker import broker, settings
-from indexing import jobs
+from indexing import jobs, location
 from indexing.access import Access
 from indexing.errors import PermanentIndexError
 from indexing.limits import Limits
@@ -47,8 +48,18 @@ KEEPALIVE: dict[str, Any] = {
 RESULT_TTL = int(settings.archive_completed_after * 1000) or 1
 
 
+def _key(index_job_id: str, repository_id: str, commit_sha: str | None = None) -> str:
+    """At most one job of a repository waits and one runs: a push storm costs two runs."""
+    return str(repository_id)
+
+
 @dramatiq.actor(
-    broker=broker, actor_name="index_repo", queue_name=settings.queue_name, store_results=True, result_ttl=RESULT_TTL
+    broker=broker,
+    actor_name="index_repo",
+    queue_name=settings.queue_name,
+    store_results=True,
+    result_ttl=RESULT_TTL,
+    key=_key,
 )
 def index_repo(index_job_id: str, repository_id: str, commit_sha: str | None = None) -> dict[str, Any]:
     """Index one commit of one repository for one row of ``index_jobs``. Running it again gives the same tables.
@@ -103,7 +114,41 @@ def _begin(connection: psycopg2.extensions.connection, request: IndexRequest) ->
             raise PermanentError(f"no repository has the id {request.repository_id}")
         if not jobs.mark_processing(cursor, request.index_job_id, retry_count=_failures_before()):
             raise PermanentError(f"no index job has the id {request.index_job_id}")
+        jobs.take_over(cursor, request.index_job_id)
     return repository
+
+
+def enqueue_index_job(
+    cursor: Any,
+    repository_id: str,
+    commit_sha: str | None = None,
+    *,
+    index_job_id: str | None = None,
+    owner: str | None = None,
+) -> dramatiq.Message[Any]:
+    """Write an index job and its message in the caller's transaction, which has to be committed. Returns the message.
+
+    A job of the repository that waits already is merged into this one: its message becomes this one's.
+
+    Parameters:
+      cursor: of psycopg2, on the database of the queue.
+      commit_sha: as for :func:`index_repo`.
+      index_job_id: UUID of the new job; None: a fresh one. The message has it as ``kwargs["index_job_id"]``.
+      owner: who it is done for: owners take turns. None: the host and account of the repository's URL.
+
+    Call ``broker.ring(message.queue_name)`` behind the commit, or let a worker find the job with its next poll.
+    """
+    job_id = index_job_id or str(uuid4())
+    repository = jobs.get_repository(cursor, repository_id)
+    message = index_repo.message_with_options(
+        kwargs={"index_job_id": job_id, "repository_id": repository_id, "commit_sha": commit_sha},
+        fairness_key=owner or (location.owner_of(repository.url) if repository is not None else None),
+    )
+    jobs.add_job(cursor, repository_id, commit_sha, job_id, message_id=message.message_id)
+    stored = broker.enqueue_on(cursor, message)
+    if stored.message_id != message.message_id:
+        jobs.merge(cursor, job_id, stored.message_id)
+    return stored
 
 
 def _failures_before() -> int:

@@ -11,7 +11,7 @@ import click
 
 from indexing import location
 from indexing.errors import RepositoryRefused
-from indexing.jobs import JobRow, add_job, add_repository, get_job
+from indexing.jobs import JobRow, add_repository, get_job
 from leasequeue import DatabaseUnavailable, QueueError
 
 from .database import Database
@@ -48,9 +48,10 @@ def index(path_or_url: str, commit: str | None, name: str | None, wait: bool, as
     from broker import broker, settings  # Here: importing it reads the settings.
 
     with closing(broker), Database(settings) as database:
-        job = enqueue(database, place, name, commit)
+        job, merged = enqueue(database, place, name, commit)
         if not as_json:
-            click.echo(f"Job {job.id}: {printable(place)} at {printable(short_sha(commit))} is in the queue.")
+            where = "in the queue, and takes the place of one that waited" if merged else "in the queue"
+            click.echo(f"Job {job.id}: {printable(place)} at {printable(short_sha(commit))} is {where}.")
         if wait:
             with display_for(quiet=as_json) as display:
                 try:
@@ -86,18 +87,19 @@ def find_place(given: str) -> str:
     return place.url
 
 
-def enqueue(database: Database, place: str, name: str | None, commit: str | None) -> JobRow:
-    """Repository, job and message in one transaction; a worker is woken behind it. Returns the job."""
-    from actors import broker, index_repo  # Here: importing it reads the settings.
+def enqueue(database: Database, place: str, name: str | None, commit: str | None) -> tuple[JobRow, bool]:
+    """Repository, job and message in one transaction; a worker is woken behind it.
+
+    Returns the job, and whether it took the place of one that waited.
+    """
+    from actors import broker, enqueue_index_job  # Here: importing it reads the settings.
 
     job_id = str(uuid4())
     is_written = False
     try:
         with database.transaction() as cursor:
             repository_id = add_repository(cursor, place, name)
-            message = index_repo.message(index_job_id=job_id, repository_id=repository_id, commit_sha=commit)
-            add_job(cursor, repository_id, commit, job_id, message_id=message.message_id)
-            broker.enqueue_on(cursor, message)
+            message = enqueue_index_job(cursor, repository_id, commit, index_job_id=job_id)
             job = get_job(cursor, job_id)
             is_written = True
     except DatabaseUnavailable as error:
@@ -112,7 +114,7 @@ def enqueue(database: Database, place: str, name: str | None, commit: str | None
     with suppress(DatabaseUnavailable, QueueError):
         broker.ring(message.queue_name)
     assert job is not None
-    return job
+    return job, bool(message.options.get("merged"))
 
 
 def _summary(job: JobRow) -> str:

@@ -29,7 +29,7 @@ Exit codes: 0 shown, whatever became of the job; 1 there is no such job.
 """
 
 #: A job in one of these is over for itself; what the queue still knows of it adds nothing.
-ENDED = ("completed", "failed")
+ENDED = ("completed", "failed", "merged")
 
 
 @click.command(epilog=EPILOG)
@@ -108,6 +108,7 @@ def _details(row: JobRow, facts: Facts, now: datetime) -> list[tuple[str, str]]:
         ("Started", local_time(row.started_at) if row.started_at else None),
         ("Finished", local_time(row.finished_at) if row.finished_at else None),
         ("Took", short_time(row.finished_at - row.started_at) if row.finished_at and row.started_at else None),
+        ("Merged into", row.merged_into),
         ("Error", row.error),
         ("Last error of the queue", queued.error if queued is not None and queued.state != "done" else None),
     ]
@@ -131,7 +132,7 @@ def in_the_queue(facts: JobFacts | None, now: datetime) -> str:
         return f"running on {facts.host} (process {facts.pid})" if facts.host else "running"
     if facts.state == "rejected":
         return f"dead: {facts.reason}"
-    return facts.state
+    return f"merged into {facts.merged_into}" if facts.merged_into else facts.state
 
 
 def progress(row: JobRow) -> str:

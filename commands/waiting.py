@@ -98,6 +98,10 @@ class _Follower:
         while True:
             try:
                 self._look()
+                if self.job.merged_into is not None:
+                    self._display.note(f"a newer job of the repository takes its place: {self.job.merged_into}")
+                    self.job = replace(self.job, id=self.job.merged_into)
+                    continue
                 if self.job.status in ENDED:
                     return self.job
                 if time.monotonic() - self._asked_queue >= QUEUE_SECONDS:
@@ -126,6 +130,8 @@ class _Follower:
     def _ask_queue(self) -> None:
         message_id = self.job.message_id
         facts = None if message_id is None else self._admin.job(message_id)
+        while facts is not None and facts.merged_into is not None:
+            facts = self._admin.job(facts.merged_into)
         if facts is None or facts.state in ("rejected", "done"):
             # Whoever ended it wrote the row first, so it is true by now if it ever will be.
             self._look()

@@ -18,7 +18,7 @@ from indexing import location
 from indexing.queries import query
 from indexing.report import IndexReport, Progress
 
-Status = Literal["pending", "processing", "completed", "failed"]
+Status = Literal["pending", "processing", "completed", "failed", "merged"]
 
 #: Longest error kept, in characters.
 _MAX_ERROR: Final = 2000
@@ -59,6 +59,8 @@ class JobRow:
     #: Of the present phase, as far as it can be told: see ``report.Progress``.
     bytes_done: int
     rest_seconds: int | None
+    #: The newer job of the repository that stands for this one, when its status is merged.
+    merged_into: str | None
 
 
 def add_repository(cursor: Cursor, url: str, name: str | None = None) -> str:
@@ -90,6 +92,17 @@ def add_job(
     values = {"job_id": job_id, "repository_id": repository_id, "commit_sha": commit_sha, "message_id": message_id}
     cursor.execute(query("add_job"), values)
     return _returned_id(cursor)
+
+
+def merge(cursor: Cursor, job_id: str, message_id: str) -> None:
+    """The job's message took the place of one that waited, and its id: the job that this one was for is merged."""
+    cursor.execute(query("set_message"), {"job_id": job_id, "message_id": message_id})
+    cursor.execute(query("take_over"), {"job_id": job_id, "only_of_message": True})
+
+
+def take_over(cursor: Cursor, job_id: str) -> None:
+    """The job is about to run: those of its repository that were asked for before it and are not over are merged."""
+    cursor.execute(query("take_over"), {"job_id": job_id, "only_of_message": False})
 
 
 def mark_processing(cursor: Cursor, job_id: str, *, retry_count: int = 0) -> bool:

@@ -38,6 +38,16 @@ class Location:
         return last.removesuffix(".git") or self.url
 
 
+def owner_of(url: str) -> str:
+    """Whose repository it is, for sharing workers: host and first part of the path, or the directory it lies in."""
+    place = parse(url)
+    if place.kind == "local":
+        return str(Path(place.url).parent)
+    scheme, _, rest = place.url.rpartition("://")
+    host, _, path = (rest if scheme else rest.replace(":", "/", 1)).partition("/")
+    return f"{host.rpartition('@')[2]}/{path.strip('/').split('/')[0]}"
+
+
 def mask(text: str) -> str:
     """The text with user names and passwords in URLs replaced by ``***``."""
     return _USERINFO.sub("***@", text)

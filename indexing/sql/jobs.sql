@@ -12,12 +12,27 @@ INSERT INTO indexing.index_jobs (id, repository_id, commit_sha, message_id)
 VALUES (coalesce(%(job_id)s::uuid, gen_random_uuid()), %(repository_id)s, %(commit_sha)s, %(message_id)s)
 RETURNING id::text;
 
+-- name: take_over
+-- The others of its repository that are not over and were asked for before it, or whose message it has taken: it stands
+-- for them.
+UPDATE indexing.index_jobs AS j
+   SET status = 'merged', merged_into = me.id, rest_seconds = NULL, updated_at = now(), finished_at = now()
+  FROM indexing.index_jobs AS me
+ WHERE me.id = %(job_id)s AND j.repository_id = me.repository_id AND j.id <> me.id
+   AND j.status IN ('pending', 'processing')
+   AND CASE WHEN %(only_of_message)s THEN j.message_id = me.message_id AND j.status = 'pending'
+            ELSE j.created_at <= me.created_at OR j.message_id = me.message_id END;
+
+-- name: set_message
+UPDATE indexing.index_jobs SET message_id = %(message_id)s WHERE id = %(job_id)s;
+
 -- name: mark_processing
 -- From any state: an operator who sends a finished job again wants it run again.
 UPDATE indexing.index_jobs
    SET status = 'processing', phase = 'resolve', files_total = NULL, files_done = 0, symbols = 0, stats = NULL,
        bytes_done = 0, rest_seconds = NULL,
-       resolved_sha = NULL, retry_count = %(retry_count)s, started_at = now(), updated_at = now(), finished_at = NULL
+       resolved_sha = NULL, retry_count = %(retry_count)s, started_at = now(), updated_at = now(), finished_at = NULL,
+       merged_into = NULL
  WHERE id = %(job_id)s;
 
 -- name: report_progress
@@ -44,7 +59,8 @@ UPDATE indexing.index_jobs
 -- name: get_job
 SELECT j.id::text, j.repository_id::text, r.name, r.url, j.commit_sha, j.resolved_sha, j.status, j.phase,
        j.files_total, j.files_done, j.symbols, j.stats, j.error, j.retry_count, j.message_id::text,
-       j.created_at, j.started_at, j.updated_at, j.finished_at, j.bytes_done, j.rest_seconds
+       j.created_at, j.started_at, j.updated_at, j.finished_at, j.bytes_done, j.rest_seconds,
+       j.merged_into::text
   FROM indexing.index_jobs AS j
   JOIN indexing.repositories AS r ON r.id = j.repository_id
  WHERE j.id = %(job_id)s;
@@ -57,7 +73,8 @@ SELECT j.id::text, r.name, j.phase, j.files_done, j.files_total
 -- name: latest_jobs
 SELECT j.id::text, j.repository_id::text, r.name, r.url, j.commit_sha, j.resolved_sha, j.status, j.phase,
        j.files_total, j.files_done, j.symbols, j.stats, j.error, j.retry_count, j.message_id::text,
-       j.created_at, j.started_at, j.updated_at, j.finished_at, j.bytes_done, j.rest_seconds
+       j.created_at, j.started_at, j.updated_at, j.finished_at, j.bytes_done, j.rest_seconds,
+       j.merged_into::text
   FROM indexing.index_jobs AS j
   JOIN indexing.repositories AS r ON r.id = j.repository_id
  ORDER BY j.created_at DESC, j.id

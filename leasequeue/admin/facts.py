@@ -65,6 +65,8 @@ class JobFacts:
     #: Where it runs.
     host: str | None
     pid: int | None
+    #: It was not run: the newer job with its key stands for it.
+    merged_into: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,14 +56,16 @@ def test_commit_and_name_are_kept_and_json_is_the_job(indexq: Indexq, repository
     assert kwargs["commit_sha"] == "main"
 
 
-def test_the_same_repository_twice_is_one_repository_with_two_jobs(
+def test_the_same_repository_twice_is_one_repository_and_one_message(
     indexq: Indexq, repository: Repository, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     indexq("index", repository.path)
     monkeypatch.chdir(repository.path / "src")
-    assert indexq("index", "..").exit_code == 0
+    again = indexq("index", "..")
 
-    assert sql(COUNTS) == [(1, 2, 2)]
+    assert again.exit_code == 0
+    assert "takes the place of one that waited" in again.stdout
+    assert sql(COUNTS) == [(1, 2, 1)]
 
 
 def test_a_url_is_taken_as_it_is(indexq: Indexq, sql: Sql) -> None:

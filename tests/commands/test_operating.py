@@ -116,9 +116,9 @@ def test_workers_shows_who_lives(indexq: Indexq, sql: Sql, job: str) -> None:
 
 
 def test_a_waiting_job_is_cancelled_by_the_id_of_its_message_or_of_its_index_job(
-    indexq: Indexq, sql: Sql, job: str, repository: Repository
+    indexq: Indexq, sql: Sql, job: str
 ) -> None:
-    indexq("index", repository.path)
+    indexq("index", "https://example.org/team/other.git")
     ((other,),) = sql("SELECT message_id::text FROM indexing.index_jobs WHERE id <> %s", job)
 
     result = indexq("cancel", job, other)
