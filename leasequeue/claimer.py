@@ -74,7 +74,7 @@ class Claimer(Loop):
     ) -> None:
         super().__init__(url, session.label)
         self._session = session
-        self._sql = queries["claim"]
+        self._sql, self._sql_by_turn = queries["claim"], queries["claim_by_turn"]
         self._serve = queries["serve"]
         self._channel_of = channel_of
         self._poll_interval = poll_interval
@@ -184,7 +184,7 @@ class Claimer(Loop):
         self._claim_no += 1  # a number for each attempt: one whose answer was lost is told from the next
         queues = queues[self._rotation :] + queues[: self._rotation]
         started = time.monotonic()
-        turns = self._turns.next_claim(limit, started)
+        by_turn = self._turns.next_claim(started)
         parameters = {
             "worker_id": self._session.worker_id,
             "claim_no": self._claim_no,
@@ -192,16 +192,15 @@ class Claimer(Loop):
             "floors": self._floors.of(queues, started),
             "turn_floors": self._turns.floors(queues, looking=self._floors.looking),
             "limit": limit,
-            "turns": turns,
             "suspects": 1,
         }
         try:
-            rows = connection.execute(self._sql, parameters, timeout=CALL_TIMEOUT)
+            rows = connection.execute(self._sql_by_turn if by_turn else self._sql, parameters, timeout=CALL_TIMEOUT)
         except DatabaseUnavailable:
             self._unanswered.append((started, self._claim_no))  # it may have been executed all the same
             raise
         # A suspect that comes late says nothing of where the others begin, nor does a job that had its turn.
-        by_time = [row for row in rows if not row[4] and not (turns and row[8] is not None)]
+        by_time = [row for row in rows if not row[4] and not (by_turn and row[8] is not None)]
         self._floors.claimed(by_time, seconds=time.monotonic() - started)
         self._turns.claimed([(row[1], row[8]) for row in rows if row[8] is not None], started)
         if rows:

@@ -1,7 +1,8 @@
 """The queue's SQL, read from ``sql/*.sql`` and bound to one schema.
 
 A file holds named statements: ``-- name: <name>`` starts one, the comment lines behind it say which promise it keeps,
-and ``{schema}`` stands for the quoted schema. Each broker has its own copy: two brokers can use two schemas.
+and ``{schema}`` stands for the quoted schema. What stands between ``/* only <other> */`` and ``/* end */`` is only in
+the statement ``<other>``, which is the same but for these parts. Each broker has its own copy: two can use two schemas.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from pathlib import Path
 
 _DIRECTORY = Path(__file__).parent / "sql"
 _NAME_LINE = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_END = "/* end */"
+_ONLY = re.compile(r"/\* only (\w+) \*/")
+_PART = re.compile(r"/\* only \w+ \*/.*?/\* end \*/\s*", re.DOTALL)
 _COMMENT_LINE = re.compile(r"^\s*--.*\n?", re.MULTILINE)
 
 
@@ -29,7 +33,10 @@ def _statements() -> dict[str, str]:
             if name in found:
                 raise ValueError(f"expected each statement to have a name of its own, got {name} again in {path.name}")
             # A comment would be sent with every call.
-            found[name] = _COMMENT_LINE.sub("", body).strip().rstrip(";")
+            text = _COMMENT_LINE.sub("", body).strip().rstrip(";")
+            for variant in _ONLY.findall(text):
+                found[variant] = _ONLY.sub("", text).replace(_END, "")
+            found[name] = _PART.sub("", text)
     return found
 
 

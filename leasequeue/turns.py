@@ -33,11 +33,11 @@ class Turns:
         self._told: dict[str, int] = {}
         self._tell_at = 0.0
 
-    def next_claim(self, limit: int, now: float) -> int:
-        """How many jobs the next claim may take by turn: all, or 0 when it goes by time. ``now``: monotonic seconds."""
+    def next_claim(self, now: float) -> bool:
+        """Whether the next claim goes by turn, and not by time. ``now``: monotonic seconds."""
         self._claims += 1
         self._by_turn = now - self._met_at < REMEMBER and self._claims % BY_TIME_EVERY != 0
-        return limit if self._by_turn else 0
+        return self._by_turn
 
     def floors(self, queues: list[str], *, looking: bool) -> list[int]:
         """The turn from which each queue is read. ``looking``: from the start, for what appeared below."""

@@ -41,6 +41,9 @@ POLICY = {"heartbeat": 1.0, "lease": 5.0, "min_backoff": 0.5, "max_backoff": 2.0
 #: Seconds between the end of one fault and the next one.
 PAUSE = (1.0, 6.0)
 
+#: Keys that pushes have: few enough for one to wait, and to be replaced, while another one runs.
+KEYS = 12
+
 #: Seconds for the last jobs to end once the faults have.
 SETTLE_SECONDS = 120.0
 
@@ -54,6 +57,9 @@ class Load:
         self._stopping = threading.Event()
         self.sent: set[str] = set()
         self.killers: set[str] = set()
+        #: Of each key: the push that was surely stored last.
+        self.pushed: dict[str, int] = {}
+        self._pushes = 0
         self.not_sent = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -66,17 +72,23 @@ class Load:
                 last_killer = time.monotonic()
             message = self._jobs.kill.message() if killer else self._draw()
             try:
-                self._jobs.broker.enqueue(message, delay=1000 if self._chance.random() < 0.1 else None)
+                message = self._jobs.broker.enqueue(message, delay=1000 if self._chance.random() < 0.1 else None)
             except DatabaseUnavailable:
                 # It may be stored all the same: the verdict asks for it when it is.
                 self.not_sent += 1
                 continue
             self.sent.add(message.message_id)
+            if message.actor_name == "push":
+                self.pushed[message.args[0]] = message.args[1]
             if killer:
                 self.killers.add(message.message_id)
 
     def _draw(self) -> Any:
         kind = self._chance.random()
+        if kind < 0.2:
+            self._pushes += 1
+            key = f"k{self._chance.randrange(KEYS)}"
+            return self._jobs.push.message(key, self._pushes, round(self._chance.expovariate(2), 3))
         if kind < 0.8:
             return self._jobs.work.message(round(self._chance.expovariate(10), 3))
         if kind < 0.85:
@@ -141,7 +153,7 @@ def _soak(server: ThrowawayPostgres, log: Path, seed: int, seconds: float, worke
             return cursor.fetchall()
 
     text = log.read_text(errors="replace")
-    verdict = judge(sql, sent=load.sent, killers=load.killers, server_kills=server_kills, log=text)
+    verdict = judge(sql, sent=load.sent, killers=load.killers, pushed=load.pushed, server_kills=server_kills, log=text)
     table = Table("what", "number", title=f"soak, seed {seed}, {seconds / 60:g} minutes")
     for name, number in sorted(struck.items()):
         table.add_row(f"fault: {name}", str(number))

@@ -32,6 +32,15 @@ CREATE INDEX queue_owner ON queue (queue_name, fairness_key, turn) WHERE state =
 -- Each function below sees this schema and nothing else, whoever calls it; what is temporary comes last.
 SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true);
 
+-- Whether a job of a key runs. A function, since planning it would cost each claim what few jobs need.
+CREATE FUNCTION key_runs(wanted text)
+RETURNS boolean LANGUAGE plpgsql STABLE SET search_path FROM CURRENT SET enable_seqscan TO off AS $$
+BEGIN
+  RETURN EXISTS (SELECT FROM queue AS q WHERE q.key = wanted AND q.state = 'consumed');
+END
+$$;
+REVOKE ALL ON FUNCTION key_runs FROM PUBLIC;
+
 -- Stores a job that has a key or an owner. All that do so go through here, whatever their language.
 -- A job of the same key that waits is replaced: it keeps its id, its place and whether it is under suspicion of killing
 -- workers (I3); its message, budgets and time are those of the newest. The turn is the one behind the last that its owner

@@ -16,7 +16,8 @@ SELECT FROM {schema}.queue
 -- culprit. Such a job counts as begun only when begin_suspect says so.
 -- A paused queue is found out here and nowhere else: the next claim knows it, whatever a worker has missed.
 -- A job whose key is running waits until that has ended; as only one job of a key can wait, that costs one probe a key.
--- By turn, when owners share the queue: then those that have a turn come first, and those without fill what is left.
+-- By turn, when owners share the queue: then those that have a turn come first, and those without fill what is left. A
+-- statement of its own, since a third of what a claim of one job costs is its planning.
 SET LOCAL synchronous_commit TO off;
 SET LOCAL enable_seqscan TO off;
 SET LOCAL statement_timeout TO '8s';
@@ -35,14 +36,14 @@ UPDATE {schema}.queue AS q
                    WHERE r.state = 'queued' AND r.queue_name = wanted.queue_name AND r.crashes > 0
                      AND r.available_at <= now()
                      AND NOT EXISTS (SELECT FROM {schema}.paused AS p WHERE p.queue_name = wanted.queue_name)
-                     AND (r.key IS NULL OR NOT EXISTS (
-                       SELECT FROM {schema}.queue AS other WHERE other.key = r.key AND other.state = 'consumed'))
+                     AND (r.key IS NULL OR NOT {schema}.key_runs(r.key))
                    ORDER BY r.available_at
                    LIMIT 1
                      FOR UPDATE SKIP LOCKED
                 ) AS suspect
                 LIMIT %(suspects)s) AS one
        UNION ALL
+       /* only claim_by_turn */
        SELECT next.ctid
          FROM unnest(%(queues)s::text[], %(turn_floors)s::bigint[]) AS wanted (queue_name, floor)
         CROSS JOIN LATERAL (
@@ -51,13 +52,13 @@ UPDATE {schema}.queue AS q
            WHERE r.state = 'queued' AND r.queue_name = wanted.queue_name AND r.crashes = 0
              AND r.turn >= wanted.floor AND r.available_at <= now()
              AND NOT EXISTS (SELECT FROM {schema}.paused AS p WHERE p.queue_name = wanted.queue_name)
-             AND (r.key IS NULL OR NOT EXISTS (
-               SELECT FROM {schema}.queue AS other WHERE other.key = r.key AND other.state = 'consumed'))
+             AND (r.key IS NULL OR NOT {schema}.key_runs(r.key))
            ORDER BY r.turn
-           LIMIT %(turns)s
+           LIMIT %(limit)s
              FOR UPDATE SKIP LOCKED
         ) AS next
        UNION ALL
+       /* end */
        SELECT innocent.ctid
          FROM unnest(%(queues)s::text[], %(floors)s::float8[]) WITH ORDINALITY AS wanted (queue_name, floor, place)
         CROSS JOIN LATERAL (
@@ -65,10 +66,9 @@ UPDATE {schema}.queue AS q
             FROM {schema}.queue AS r
            WHERE r.state = 'queued' AND r.queue_name = wanted.queue_name AND r.crashes = 0
              AND r.available_at >= to_timestamp(wanted.floor) AND r.available_at <= now()
-             AND (%(turns)s = 0 OR r.turn IS NULL)
+             /* only claim_by_turn */ AND r.turn IS NULL /* end */
              AND NOT EXISTS (SELECT FROM {schema}.paused AS p WHERE p.queue_name = wanted.queue_name)
-             AND (r.key IS NULL OR NOT EXISTS (
-               SELECT FROM {schema}.queue AS other WHERE other.key = r.key AND other.state = 'consumed'))
+             AND (r.key IS NULL OR NOT {schema}.key_runs(r.key))
            ORDER BY r.available_at
            LIMIT %(limit)s
              FOR UPDATE SKIP LOCKED

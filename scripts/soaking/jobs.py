@@ -23,7 +23,8 @@ LEDGER = """
 CREATE SCHEMA ledger;
 CREATE TABLE ledger.run (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, message_id uuid NOT NULL, worker_id uuid NOT NULL,
-  pid integer NOT NULL, started_at timestamptz NOT NULL DEFAULT clock_timestamp(), ended_at timestamptz, outcome text);
+  pid integer NOT NULL, started_at timestamptz NOT NULL DEFAULT clock_timestamp(), ended_at timestamptz, outcome text,
+  key text, number integer);
 CREATE INDEX ON ledger.run (message_id);
 """
 
@@ -50,16 +51,20 @@ def write(statement: str, *values: object) -> object:
 
 
 class Recorded:
-    """``with Recorded():`` writes a run into the ledger, and how it ended."""
+    """``with Recorded():`` writes a run into the ledger, and how it ended; for a push also which one it was."""
+
+    def __init__(self, key: str | None = None, number: int | None = None) -> None:
+        self._push = (key, number)
 
     def __enter__(self) -> None:
         lease = current_lease()
         assert lease is not None
         self._run = write(
-            "INSERT INTO ledger.run (message_id, worker_id, pid) VALUES (%s, %s, %s) RETURNING id",
+            "INSERT INTO ledger.run (message_id, worker_id, pid, key, number) VALUES (%s, %s, %s, %s, %s) RETURNING id",
             lease.message_id,
             lease.worker_id,
             os.getpid(),
+            *self._push,
         )
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
@@ -85,6 +90,17 @@ def fail(times: int) -> None:
     with Recorded():
         if lease.errors < times:
             raise ValueError("bad \x00 text \ud800")
+
+
+@dramatiq.actor(key=lambda key, number, seconds: key, fairness_key=lambda key, number, seconds: key)
+def push(key: str, number: int, seconds: float) -> None:
+    """Of a key one waits and one runs. Each seventh fails at first."""
+    lease = current_lease()
+    assert lease is not None
+    with Recorded(key, number):
+        threading.Event().wait(seconds)
+        if number % 7 == 0 and not lease.errors:
+            raise ValueError("a seventh one")
 
 
 @dramatiq.actor

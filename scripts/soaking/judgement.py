@@ -27,11 +27,19 @@ class Verdict:
     wrong: list[str] = field(default_factory=list)
 
 
-def judge(sql: Sql, *, sent: set[str], killers: set[str], server_kills: list[datetime], log: str) -> Verdict:
+def judge(
+    sql: Sql,
+    *,
+    sent: set[str],
+    killers: set[str],
+    pushed: dict[str, int],
+    server_kills: list[datetime],
+    log: str,
+) -> Verdict:
     """Compare what was sent with the queue's tables and the ledger.
 
-    sent, killers: ids of all jobs, and of those that kill their worker. server_kills: when the server was killed. log:
-    what all workers wrote.
+    sent, killers: ids of all jobs, and of those that kill their worker. pushed: the newest push of each key.
+    server_kills: when the server was killed. log: what all workers wrote.
     """
     verdict = Verdict()
     done = {row[0] for row in sql("SELECT message_id::text FROM dramatiq.done")}
@@ -69,8 +77,38 @@ def judge(sql: Sql, *, sent: set[str], killers: set[str], server_kills: list[dat
             )
         ],
     )
-    _explain(verdict, sql, server_kills, judged=set(_JUDGED.findall(log)))
+    judged = set(_JUDGED.findall(log))
+    _explain(verdict, sql, server_kills, judged)
+    _check_keys(verdict, sql, pushed, server_kills, judged)
     return verdict
+
+
+def _check_keys(
+    verdict: Verdict, sql: Sql, pushed: dict[str, int], server_kills: list[datetime], judged: set[str]
+) -> None:
+    """One run of a key at a time, and the newest push was run."""
+    keys: dict[str, list[tuple[Any, ...]]] = {}
+    rows = sql(
+        "SELECT key, number, worker_id::text, started_at, ended_at FROM ledger.run WHERE key IS NOT NULL "
+        "ORDER BY started_at"
+    )
+    for key, *run in rows:
+        keys.setdefault(key, []).append(tuple(run))
+    together = []
+    for key, runs in keys.items():
+        for (_, worker, began, ended), (_, _, started, _) in pairwise(runs):
+            is_lost = worker in judged or _claim_was_lost(began, server_kills)
+            if ended is not None and started < ended and not is_lost:
+                together.append(key)
+    merged = sql("SELECT count(*) FROM dramatiq.done WHERE merged_into IS NOT NULL")[0][0]
+    _count(verdict, "pushes that were run, by keys of which one runs at a time", len(rows))
+    _count(verdict, "jobs that gave way to a newer one with their key", merged)
+    _must_be_none(verdict, "two runs of a key at a time without a lost lease", together)
+    _must_be_none(
+        verdict,
+        "keys whose newest push was not run",
+        [key for key, number in pushed.items() if max((run[0] for run in keys.get(key, [])), default=0) < number],
+    )
 
 
 def _explain(verdict: Verdict, sql: Sql, server_kills: list[datetime], judged: set[str]) -> None:

@@ -113,8 +113,6 @@ def test_a_claim_reads_a_few_pages_whatever_waits_beside_it(others: int, databas
                     "claim_no": 1,
                     "queues": ["here"],
                     "floors": [START],
-                    "turn_floors": [0],
-                    "turns": 0,
                     "limit": 1,
                     "suspects": 1,
                 },

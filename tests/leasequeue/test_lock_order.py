@@ -78,13 +78,12 @@ def test_no_mix_of_claims_ends_rescues_and_housekeeping_deadlocks(database: str,
     def work(ask: Callable[..., list[tuple[Any, ...]]], chance: random.Random) -> None:
         worker_id, claim_no = chance.choice(WORKERS), chance.randrange(10**9)
         rows = ask(
-            "claim",
+            chance.choice(("claim", "claim_by_turn")),
             worker_id=worker_id,
             claim_no=claim_no,
             queues=["q"],
             floors=[START],
             turn_floors=[0],
-            turns=chance.choice((0, 1000)),
             limit=1000,
             suspects=1,
         )

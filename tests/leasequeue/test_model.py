@@ -121,8 +121,6 @@ class Life(RuleBasedStateMachine):
                 "claim_no": self.claim_no,
                 "queues": ["q"],
                 "floors": [START],
-                "turn_floors": [0],
-                "turns": 0,
                 "limit": limit,
                 "suspects": 0 if holds_suspect else 1,
             },

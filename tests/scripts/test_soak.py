@@ -19,7 +19,7 @@ LEDGER = """
 CREATE SCHEMA ledger;
 CREATE TABLE ledger.run (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, message_id uuid NOT NULL, worker_id uuid NOT NULL,
-  started_at timestamptz NOT NULL, ended_at timestamptz, outcome text)
+  started_at timestamptz NOT NULL, ended_at timestamptz, outcome text, key text, number integer)
 """
 
 NOW = datetime.now(UTC)
@@ -45,9 +45,13 @@ def judged(sql: Sql) -> Judged:
     sql(LEDGER)
 
     def ask(
-        sent: set[str], killers: set[str] | None = None, kills: list[datetime] | None = None, log: str = ""
+        sent: set[str],
+        killers: set[str] | None = None,
+        kills: list[datetime] | None = None,
+        log: str = "",
+        pushed: dict[str, int] | None = None,
     ) -> Verdict:
-        return judge(sql, sent=sent, killers=killers or set(), server_kills=kills or [], log=log)
+        return judge(sql, sent=sent, killers=killers or set(), pushed=pushed or {}, server_kills=kills or [], log=log)
 
     return ask
 
@@ -115,3 +119,24 @@ def test_two_runs_at_the_same_time_need_a_lost_lease(judged: Judged, sql: Sql) -
     run(sql, job, str(uuid4()), 1, 3, "done")
     assert [line.partition(":")[0] for line in judged({job}).wrong] == ["overlaps without a lost lease"]
     assert judged({job}, log=f"worker_presumed_dead worker={worker}").wrong == []
+
+
+def push(sql: Sql, number: int, worker_id: str, started: float, ended: float) -> None:
+    run(sql, str(uuid4()), worker_id, started, ended, "done")
+    sql("UPDATE ledger.run SET key = 'k', number = %s WHERE number IS NULL", number)
+
+
+def test_two_pushes_of_a_key_at_the_same_time_need_a_lost_lease(judged: Judged, sql: Sql) -> None:
+    worker = str(uuid4())
+    push(sql, 1, worker, 0, 2)
+    push(sql, 2, str(uuid4()), 1, 3)
+    assert [line.partition(":")[0] for line in judged(set()).wrong] == [
+        "two runs of a key at a time without a lost lease"
+    ]
+    assert judged(set(), log=f"worker_presumed_dead worker={worker}").wrong == []
+
+
+def test_the_newest_push_of_a_key_must_have_been_run(judged: Judged, sql: Sql) -> None:
+    push(sql, 1, str(uuid4()), 0, 2)
+    assert judged(set(), pushed={"k": 1}).wrong == []
+    assert judged(set(), pushed={"k": 2}).wrong == ["keys whose newest push was not run: k"]

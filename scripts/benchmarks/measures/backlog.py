@@ -204,8 +204,6 @@ class Claims:
             "claim_no": self._claim_no,
             "queues": [queue_name],
             "floors": [floor],
-            "turn_floors": [0],
-            "turns": 0,
             "suspects": 1,
             "limit": 1,
         }
