@@ -319,9 +319,11 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         return LeaseConsumer(self._open(threads=prefetch), queue_name, timeout / 1000, self.actors)
 
     def open_session(self, worker: Worker) -> None:
-        """Begin to work for a booting worker. Raises when the database is away or the schema is not there."""
+        """Begin to work for a booting worker. Raises when the database is away or the schema is not of this release."""
         if self._auto_migrate:
             self.migrate()
+        else:
+            migrations.expect(self.url, schema=self.schema)
         self._open(threads=worker.worker_threads).attach(worker)
 
     def _open(self, threads: int) -> WorkerSession:
