@@ -54,7 +54,7 @@ BEGIN
       -- Views and indexes call them with the rights of whoever asks; with these alone nobody gains anything.
       EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', routine.name, observer);
     END IF;
-    IF routine.proname IN ('enqueue', 'job') THEN
+    IF routine.proname IN ('enqueue', 'job', 'ring') THEN
       EXECUTE format('GRANT USAGE ON SCHEMA %s TO %s', place, producer);
       EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', routine.name, producer);
     END IF;

@@ -76,6 +76,17 @@ def test_a_worker_indexes_a_repository_and_does_what_an_operator_asks(
         ("dead", "list"),
     ):
         assert indexq("worker_2", *arguments).process.returncode == 0
+    # A producer has jobs done by what it may call, and hears of their end.
+    ((repository_id,),) = guarded.ask("SELECT id::text FROM indexing.repositories")
+    ((job_id, _),) = guarded.ask(
+        "SELECT * FROM dramatiq.enqueue('index_on_schedule', jsonb_build_array(%s), queue => 'index-repo')",
+        repository_id,
+        login="api",
+    )
+    state = "SELECT state FROM dramatiq.job(%s)"
+    wait_until(lambda: guarded.ask(state, job_id, login="api") == [("completed",)], 30)
+    done = "SELECT count(*) FROM indexing.index_jobs WHERE status = 'completed'"
+    wait_until(lambda: guarded.ask(done) == [(2,)], 30)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait() == 0
     for word in ("denied", "Traceback", "ERROR"):
@@ -131,7 +142,7 @@ def test_a_worker_that_may_not_migrate_says_who_must(guarded: Guarded, start: St
 def test_a_producer_is_no_worker(start: Start) -> None:
     worker = start("api", *WORKER)
     assert worker.wait() == 3
-    assert "The worker cannot start: permission denied for schema dramatiq" in worker.stderr
+    assert "The worker cannot start: permission denied for table migration" in worker.stderr
 
 
 def test_a_session_of_another_login_is_not_presumed_ended_because_it_is_hidden(guarded: Guarded) -> None:
