@@ -25,6 +25,7 @@ COMMANDS = {
     "schedule": "commands.schedule",
     "doctor": "commands.doctor",
     "migrate": "commands.migrate",
+    "roles": "commands.roles",
 }
 
 EPILOG = """\b

@@ -14,6 +14,7 @@ from .errors import (
     LeaseLost,
     MessageRefused,
     MessageTooLarge,
+    NoTransaction,
     PermanentError,
     QueueError,
     SchemaMismatch,
@@ -23,6 +24,7 @@ from .lease import Death, Lease, current_lease
 from .middleware import LeaseTracking, Retries
 from .policy import Policy
 from .slots import MachineSlots, Slots
+from .transaction import Transaction
 
 __all__ = [
     "AccessDenied",
@@ -36,6 +38,7 @@ __all__ = [
     "MachineSlots",
     "MessageRefused",
     "MessageTooLarge",
+    "NoTransaction",
     "PermanentError",
     "Policy",
     "QueueError",
@@ -43,6 +46,7 @@ __all__ = [
     "SchemaMismatch",
     "SchemaMissing",
     "Slots",
+    "Transaction",
     "current_lease",
     "send_many",
 ]

@@ -21,6 +21,7 @@ from dramatiq.results import Results
 from dramatiq.worker import Worker
 
 from . import errors, lease, migrations
+from . import transaction as transactions
 from .connection import Connection, Row
 from .consumer import LeaseConsumer
 from .doorbell import Doorbell
@@ -32,9 +33,10 @@ from .policy import Policy
 from .pool import Pool
 from .queries import Queries
 from .results import LeaseBackend
-from .sender import Placed, Sender, has_shares
+from .sender import Placed, Sender, as_placed, has_shares
 from .session import WorkerSession
 from .slots import Slots
+from .transaction import Transaction
 from .vitals import PulseFile
 from .watchdog import Watchdog
 
@@ -173,6 +175,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
           DatabaseUnavailable: the database was away, or did not answer, for ``policy.enqueue_timeout`` seconds.
           MessageRefused: Postgres cannot store it: NUL characters, lone surrogates, NaN; a key that is not a text.
           MessageTooLarge: it has more than ``policy.max_message_bytes``.
+          NoTransaction: in a block of :meth:`transaction`, and its connection has none.
           SchemaMissing: there is no queue in this database and ``auto_migrate`` is off.
         """
         running = lease.current_lease()
@@ -181,10 +184,15 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         if running is not None and running.message_id == message.message_id and running.outcome is None:
             return self._run_again(running, message, delay)
         message = self._complete(message._message if isinstance(message, LeasedMessage) else message)
+        transaction = transactions.current(self)
         self.emit_before("enqueue", message, delay)
         seconds, expire_after = (delay or 0) / 1000, self._expire_after(message)
-        if has_shares(message):
-            message = _placed(message, self._sender.place(message, delay=seconds, expire_after=expire_after))
+        if transaction is not None:
+            name = "place_inside" if has_shares(message) else "enqueue_inside"
+            placed = transaction.store([message], name=name, delay=seconds, expire_after=expire_after)
+            message = as_placed(message, placed.get(message.message_id))
+        elif has_shares(message):
+            message = as_placed(message, self._sender.place(message, delay=seconds, expire_after=expire_after))
         else:
             self._sender.send(message, delay=seconds, expire_after=expire_after)
         self.emit_after("enqueue", message, delay)
@@ -197,19 +205,24 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         already is left as it is. Of messages with the same key the last one stays. Raises what :meth:`enqueue` raises.
         """
         stored = [self._complete(message) for message in messages]
+        transaction = transactions.current(self)
         for message in stored:
             self.emit_before("enqueue", message, delay)
         alike: dict[tuple[float | None, bool], list[Message[Any]]] = {}
         for message in stored:
             alike.setdefault((self._expire_after(message), has_shares(message)), []).append(message)
         placed: dict[str, Placed] = {}
+        seconds = (delay or 0) / 1000
         for (expire_after, with_shares), some in alike.items():
-            if with_shares:
-                placed |= self._sender.place_many(some, delay=(delay or 0) / 1000, expire_after=expire_after)
+            if transaction is not None:
+                name = "place_inside" if with_shares else "enqueue_many_inside"
+                placed |= transaction.store(some, name=name, delay=seconds, expire_after=expire_after)
+            elif with_shares:
+                placed |= self._sender.place_many(some, delay=seconds, expire_after=expire_after)
             else:
-                self._sender.send_many(some, delay=(delay or 0) / 1000, expire_after=expire_after)
+                self._sender.send_many(some, delay=seconds, expire_after=expire_after)
         if placed:
-            stored = [_placed(message, placed.get(message.message_id)) for message in stored]
+            stored = [as_placed(message, placed.get(message.message_id)) for message in stored]
         for message in stored:
             self.emit_after("enqueue", message, delay)
         return stored
@@ -223,6 +236,19 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         running.outcome = Retry((delay or 0) / 1000, error)
         self.emit_after("enqueue", message, delay)
         return plain
+
+    def transaction(self, connection: Any) -> Transaction:
+        """Send in the caller's transaction: what is sent in the block exists when that commits, or never.
+
+        Parameters:
+          connection: of psycopg2 or psycopg, or a session or connection of SQLAlchemy, on the queue's database. It is
+            used at each send and otherwise left to its owner: nothing here commits it, rolls it back or closes it. For
+            an asynchronous one (psycopg, SQLAlchemy, asyncpg) write ``async with``; see :meth:`.Transaction.run`.
+
+        Raises:
+          TypeError: it is none of these.
+        """
+        return Transaction(self, self._sender, connection)
 
     def enqueue_on(self, cursor: Any, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         """Store a message in the caller's transaction: it exists when that commits, and never when it rolls back.
@@ -239,7 +265,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         placed = self._sender.send_on(
             cursor, message, delay=(delay or 0) / 1000, expire_after=self._expire_after(message)
         )
-        message = _placed(message, placed)
+        message = as_placed(message, placed)
         self.emit_after("enqueue", message, delay)
         return message
 
@@ -293,9 +319,11 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         return LeaseConsumer(self._open(threads=prefetch), queue_name, timeout / 1000, self.actors)
 
     def open_session(self, worker: Worker) -> None:
-        """Begin to work for a booting worker. Raises when the database is away or the schema is not there."""
+        """Begin to work for a booting worker. Raises when the database is away or the schema is not of this release."""
         if self._auto_migrate:
             self.migrate()
+        else:
+            migrations.expect(self.url, schema=self.schema)
         self._open(threads=worker.worker_threads).attach(worker)
 
     def _open(self, threads: int) -> WorkerSession:
@@ -460,13 +488,6 @@ def send_many(
     if not isinstance(actor.broker, LeaseBroker):
         raise TypeError(f"expected an actor of a LeaseBroker, got one of a {type(actor.broker).__name__}")
     return actor.broker.enqueue_many((actor.message(*arguments) for arguments in calls), delay=delay)
-
-
-def _placed(message: Message[Any], placed: Placed | None) -> Message[Any]:
-    """The message as its caller needs it: with the id to ask about."""
-    if placed is None or not placed.merged:
-        return message
-    return message.copy(message_id=placed.job_id, options={"merged": True})
 
 
 def _normal(message: Message[Any]) -> Message[Any]:

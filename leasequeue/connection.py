@@ -185,6 +185,11 @@ def translate(error: psycopg2.Error) -> Exception:
     trouble = classify(error.pgcode)
     if trouble is Trouble.OTHER and isinstance(error, psycopg2.InterfaceError | psycopg2.OperationalError):
         trouble = Trouble.CONNECTION
+    return error_for(trouble, error.pgcode, text, error.diag.message_detail)
+
+
+def error_for(trouble: Trouble, sqlstate: str | None, text: str, detail: str | None) -> Exception:
+    """The leasequeue error for what a server said, whichever driver heard it."""
     if trouble in PASSING:
         unavailable = errors.DatabaseUnavailable(text)
         unavailable.trouble = trouble
@@ -193,12 +198,11 @@ def translate(error: psycopg2.Error) -> Exception:
         return errors.SchemaMissing(f"{text}. Has the queue's schema been migrated?")
     if trouble is Trouble.ACCESS:
         return errors.AccessDenied(text)
-    if error.pgcode == UNIQUE_VIOLATION:
+    if sqlstate == UNIQUE_VIOLATION:
         return errors.AlreadyQueued(text)
     if trouble is Trouble.DATA:
-        detail = error.diag.message_detail
         return errors.MessageRefused(f"{text} ({detail})" if detail else text)
-    return errors.QueueError(f"{text} (SQLSTATE {error.pgcode})")
+    return errors.QueueError(f"{text} (SQLSTATE {sqlstate})")
 
 
 def _not_reached(given: dict[str, str], error: Exception) -> Exception:

@@ -52,6 +52,10 @@ class AccessDenied(QueueError):
     """The role of the connection may not do this."""
 
 
+class NoTransaction(QueueError):
+    """The caller's connection has no transaction to send in: it is closed, in autocommit mode, or to be rolled back."""
+
+
 class JobDied(QueueError):
     """Raised by ``broker.join(fail_fast=True)``: a job of the queue was dead-lettered. Carries its recorded error."""
 

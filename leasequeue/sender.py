@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dramatiq.message import Message
@@ -36,6 +38,21 @@ class Placed(NamedTuple):
     job_id: str
     #: It was merged into a job with its key that waited already: ``job_id`` is that one's.
     merged: bool
+
+
+#: Queues that a transaction has sent to, and whether it rings for them.
+Rung = dict[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement for the caller's connection: SQL with one place, ``%(jobs)s``, and the text for it.
+
+    Its answer is one text, for :func:`placed_by`.
+    """
+
+    sql: str
+    jobs: str
 
 
 class NotSent(errors.DatabaseUnavailable):
@@ -156,6 +173,25 @@ class Sender:
         if part:
             yield part
 
+    def statements(
+        self, messages: Sequence[Message[Any]], *, name: str, delay: float, expire_after: float | None, rung: Rung
+    ) -> Iterator[Statement]:
+        """What the caller has to run in a transaction of its own to store these messages, in few statements.
+
+        Parameters:
+          name: ``enqueue_inside``, ``enqueue_many_inside``, or ``place_inside`` for those that have a key or an owner.
+          rung: the queues that this transaction has sent to, and whether it rings for each; added to. Postgres rings at
+            the commit, and once for each channel, however often it was told to.
+        """
+        for part in self._parts(messages):
+            queue_names = {message.queue_name for message, _ in part} if not delay else set()
+            for queue_name in queue_names - rung.keys():
+                rung[queue_name] = self._doorbell.is_due(queue_name)
+            channels = [self._doorbell.channel(queue_name) for queue_name in sorted(queue_names) if rung[queue_name]]
+            head = json.dumps({"delay": delay, "expire_after": expire_after, "channels": channels})
+            texts = ",".join(text for _, text in part)
+            yield Statement(self._queries[name], f'{head[:-1]}, "messages": [{texts}]}}')
+
     def _row(self, message: Message[Any], delay: float, expire_after: float | None) -> dict[str, Any]:
         return {
             "message_id": message.message_id,
@@ -238,6 +274,18 @@ def _ahead(parts: Iterator[Part]) -> Iterator[Part]:
             coming = other.submit(next, parts, None)
             yield part
             part = coming.result()
+
+
+def as_placed(message: Message[Any], placed: Placed | None) -> Message[Any]:
+    """The message as its caller needs it: with the id to ask about."""
+    if placed is None or not placed.merged:
+        return message
+    return message.copy(message_id=placed.job_id, options={"merged": True})
+
+
+def placed_by(answer: str) -> dict[str, Placed]:
+    """The jobs that messages became, by the ids of the messages, as a :class:`Statement` answers."""
+    return {message_id: Placed(job_id, merged) for message_id, job_id, merged in json.loads(answer)}
 
 
 def has_shares(message: Message[Any]) -> bool:

@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import errors
+from .. import access, errors
 from ..connection import Connection
 from ..queries import quote_identifier
 
@@ -75,6 +75,7 @@ def migrate(url: str, *, schema: str, directory: Path = DIRECTORY) -> list[Migra
 
     Raises:
       SchemaMismatch: the schema is newer than this code.
+      AccessDenied: it is older, and the role of ``url`` may not change it.
       DatabaseUnavailable: the server is away, or somebody held a table for longer than :data:`LOCK_TIMEOUT`
         (three attempts are made).
     """
@@ -88,6 +89,9 @@ def migrate(url: str, *, schema: str, directory: Path = DIRECTORY) -> list[Migra
                     if _run_once(connection, schema, migration):
                         run.append(migration)
                     break
+                except errors.AccessDenied as error:
+                    version = current(connection, schema, timeout=LOCK_TIMEOUT)
+                    raise errors.AccessDenied(_not_ours(schema, len(wanted), version, str(error))) from None
                 except errors.DatabaseUnavailable:
                     if attempt == 3 or connection.closed:
                         raise
@@ -102,6 +106,31 @@ def migrate(url: str, *, schema: str, directory: Path = DIRECTORY) -> list[Migra
         return run
     finally:
         connection.close()
+
+
+def expect(url: str, *, schema: str, directory: Path = DIRECTORY) -> None:
+    """Make sure that a schema has the version that this code is for, without changing anything.
+
+    Raises:
+      SchemaMismatch: it has another one, or is not there.
+    """
+    wanted = latest(directory)
+    connection = Connection(url, "leasequeue migrate")
+    try:
+        version = current(connection, schema, timeout=LOCK_TIMEOUT)
+    finally:
+        connection.close()
+    if version != wanted:
+        told = f"expected schema {schema} to have version {wanted}, got: {version or 'none'}. "
+        newer = "It was migrated by a newer release: upgrade this one."
+        raise errors.SchemaMismatch(told + (newer if version > wanted else "Migrate it as the role that owns it."))
+
+
+def _not_ours(schema: str, wanted: int, version: int, refused: str) -> str:
+    return (
+        f"expected schema {schema} to have version {wanted}, got: {version or 'none'}, and the role of this connection "
+        f"may not change that ({refused}). Migrate it as the role that owns it."
+    )
 
 
 def _run_once(connection: Connection, schema: str, migration: Migration) -> bool:
@@ -128,6 +157,7 @@ def _run_once(connection: Connection, schema: str, migration: Migration) -> bool
             timeout=LOCK_TIMEOUT * 2,
         )
         connection.execute(migration.path.read_text("utf-8"), timeout=MIGRATION_TIMEOUT)
+        connection.execute(access.CLOSED.read_text("utf-8"), timeout=LOCK_TIMEOUT * 2)
         connection.execute(
             "INSERT INTO migration (version, name) VALUES (%(version)s, %(name)s)",
             {"version": migration.version, "name": migration.name},

@@ -50,6 +50,7 @@ UPDATE {schema}.worker SET dead_at = now(), death = 'it left before the end of t
 -- last before the server started, or before the judge itself was back in touch %(in_touch)s seconds ago, was cut off by an
 -- outage for all, and gets %(comeback)s seconds to come back. The row stays marked for a while, so that a claim that was
 -- on its way at this moment is found by the next rescue, and for as long as it holds a job.
+-- When a session of another role began is hidden from this one: then its process number has to do.
 WITH forgotten AS (
   DELETE FROM {schema}.worker AS w
    WHERE w.dead_at < now() - interval '2 minutes'
@@ -68,7 +69,8 @@ UPDATE {schema}.worker AS w
         OR w.heartbeat_at < now() - %(grace)s * interval '1 second'
            AND w.backend_start IS NOT NULL
            AND NOT EXISTS (SELECT FROM pg_stat_activity AS a
-                            WHERE a.pid = w.backend_pid AND a.backend_start = w.backend_start))
+                            WHERE a.pid = w.backend_pid
+                              AND (a.backend_start = w.backend_start OR a.backend_start IS NULL)))
 RETURNING w.worker_id::text, w.death
 
 -- name: dead_workers

@@ -15,6 +15,7 @@ from dramatiq_pg.cli import QUERIES as DRAMATIQ_PG_CLI
 from dramatiq_pg.schema import generate_init_sql
 
 from leasequeue import LeaseBroker, SchemaMismatch, migrations
+from leasequeue.middleware import BootFailed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -120,6 +121,18 @@ def test_a_schema_of_a_newer_release_is_refused(database: str) -> None:
     rows(database, "INSERT INTO dramatiq.migration (version, name) VALUES (999, 'from_the_future')")
     with pytest.raises(SchemaMismatch, match=r"expected schema dramatiq to have version \d+, got: 999"):
         migrations.migrate(database, schema="dramatiq")
+
+
+def test_a_worker_that_may_not_migrate_by_its_own_policy_refuses_a_schema_of_another_version(
+    make_broker: Callable[..., LeaseBroker], start_worker: Callable[..., dramatiq.Worker], database: str
+) -> None:
+    rows(database, "DELETE FROM dramatiq.migration WHERE version > 1")
+    strict = make_broker(auto_migrate=False)
+    with pytest.raises(BootFailed, match=r"got: 1. Migrate it as the role that owns it."):
+        start_worker(strict)
+    rows(database, "INSERT INTO dramatiq.migration (version, name) VALUES (999, 'from_the_future')")
+    with pytest.raises(BootFailed, match=r"got: 999. It was migrated by a newer release: upgrade this one."):
+        start_worker(strict)
 
 
 def test_the_migrations_are_plain_sql_without_names_of_a_schema() -> None:

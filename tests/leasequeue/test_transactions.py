@@ -1,0 +1,517 @@
+"""Sends in the caller's transaction exist when that commits, and never when it rolls back, whatever the driver."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+
+import callers
+import dramatiq
+import psycopg
+import psycopg2
+import pytest
+import sqlalchemy
+from dramatiq import group, pipeline
+from psycopg2.extras import RealDictCursor
+from sql_access import Sql
+from waiting import wait_until
+
+from leasequeue import (
+    LeaseBroker,
+    MessageRefused,
+    MessageTooLarge,
+    NoTransaction,
+    Policy,
+    SchemaMissing,
+    doorbell,
+    send_many,
+)
+
+
+@pytest.fixture
+def actor(broker: LeaseBroker) -> Any:
+    @dramatiq.actor(broker=broker, actor_name="remember")
+    def remember(number: int) -> int:
+        return number
+
+    return remember
+
+
+@pytest.fixture(params=callers.SYNC)
+def caller(request: pytest.FixtureRequest, database: str) -> Iterator[callers.Caller]:
+    with callers.opened(request.param, database) as opened:
+        yield opened
+
+
+@pytest.fixture
+def one(database: str) -> Iterator[callers.Caller]:
+    """A caller where the driver makes no difference."""
+    with callers.opened("psycopg2", database) as opened:
+        yield opened
+
+
+@pytest.fixture
+def stored(sql: Sql) -> Callable[[], list[int]]:
+    """The numbers that were sent and are visible to others, in the order in which they will run."""
+    return lambda: [
+        number
+        for (number,) in sql("SELECT (message -> 'args' ->> 0)::int FROM dramatiq.queue ORDER BY available_at, 1")
+    ]
+
+
+Stored = Callable[[], list[int]]
+
+
+def test_a_job_is_seen_at_the_callers_commit_and_not_before(
+    broker: LeaseBroker, actor: Any, caller: callers.Caller, stored: Stored
+) -> None:
+    with broker.transaction(caller.connection):
+        actor.send(1)
+        assert stored() == []
+    assert stored() == []
+    caller.commit()
+    assert stored() == [1]
+
+
+def test_a_rollback_leaves_nothing_and_a_savepoint_only_what_was_outside_of_it(
+    broker: LeaseBroker, actor: Any, caller: callers.Caller, stored: Stored
+) -> None:
+    with broker.transaction(caller.connection):
+        actor.send(1)
+    caller.rollback()
+    with broker.transaction(caller.connection):
+        actor.send(2)
+        caller.run("SAVEPOINT before")
+        actor.send(3)
+        caller.run("ROLLBACK TO SAVEPOINT before")
+        actor.send(4)
+    caller.commit()
+    assert stored() == [2, 4]
+
+
+def test_an_error_in_the_block_leaves_the_transaction_to_its_owner(
+    broker: LeaseBroker, actor: Any, caller: callers.Caller, stored: Stored
+) -> None:
+    def fail() -> None:
+        with broker.transaction(caller.connection):
+            actor.send(1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert stored() == []
+    caller.commit()
+    assert stored() == [1]
+    actor.send(2)
+    assert stored() == [1, 2]
+
+
+def test_delays_many_groups_and_pipelines_go_with_the_transaction(
+    broker: LeaseBroker, actor: Any, caller: callers.Caller, stored: Stored, sql: Sql
+) -> None:
+    with broker.transaction(caller.connection):
+        send_many(actor, [(3,), (1,), (2,)])
+        group([actor.message(10), actor.message(11)], broker=broker).run()
+        pipeline([actor.message(20), actor.message()], broker=broker).run()
+        actor.send_with_options(args=(30,), delay=3_600_000)
+        assert stored() == []
+    caller.commit()
+    assert stored() == [3, 1, 2, 10, 11, 20, 30]
+    assert sql("SELECT count(*) FROM dramatiq.queue WHERE available_at > now() + interval '59 min'") == [(1,)]
+    assert sql("SELECT count(*) FROM dramatiq.queue WHERE expires_at - available_at < interval '24 h'") == [(0,)]
+
+
+def test_the_same_message_again_replaces_it_and_many_leave_it(
+    broker: LeaseBroker, actor: Any, one: callers.Caller, stored: Stored
+) -> None:
+    message = actor.message(1)
+    with broker.transaction(one.connection):
+        broker.enqueue(message)
+        broker.enqueue(message.copy(args=(2,)))
+        broker.enqueue_many([message.copy(args=(3,))])
+    one.commit()
+    assert stored() == [2]
+
+
+def test_a_job_with_a_key_is_merged_and_its_sender_is_told(
+    broker: LeaseBroker, actor: Any, caller: callers.Caller, stored: Stored, sql: Sql
+) -> None:
+    waiting = actor.send_with_options(args=(1,), key="a", fairness_key="me")
+    with broker.transaction(caller.connection):
+        merged = actor.send_with_options(args=(2,), key="a", fairness_key="me")
+        other = actor.send_with_options(args=(3,), key="b", fairness_key="me")
+        many = broker.enqueue_many([actor.message_with_options(args=(number,), key="b") for number in (4, 5)])
+        late = actor.send_with_options(args=(6,), key="c", delay=3_600_000)
+    assert stored() == [1]
+    caller.commit()
+    assert (merged.message_id, merged.options["merged"]) == (waiting.message_id, True)
+    assert [each.message_id for each in many] == [other.message_id] * 2
+    assert "merged" not in other.options
+    assert stored() == [2, 5, 6]
+    assert sql("SELECT count(*) FROM dramatiq.queue WHERE turn IS NOT NULL") == [(2,)]
+    ((due, expires),) = sql(
+        "SELECT available_at > now() + interval '59 min', expires_at - available_at = interval '24 h'"
+        " FROM dramatiq.queue WHERE message_id = %s",
+        late.message_id,
+    )
+    assert (due, expires) == (True, True)
+
+
+def test_the_callers_own_kinds_of_rows_are_not_in_the_way(
+    broker: LeaseBroker, actor: Any, database: str, stored: Stored
+) -> None:
+    def no_rows(cursor: object) -> Any:
+        raise AssertionError("expected a cursor of its own")
+
+    with closing(psycopg2.connect(database, cursor_factory=RealDictCursor)) as one:
+        with broker.transaction(one):
+            actor.send_with_options(args=(1,), key="a")
+        one.commit()
+    with closing(psycopg.connect(database, row_factory=no_rows)) as other:
+        with broker.transaction(other):
+            actor.send_with_options(args=(2,), key="a")
+        other.commit()
+    assert stored() == [2]
+
+
+def test_a_message_that_is_too_large_is_refused_before_the_transaction_knows(
+    make_broker: Callable[..., LeaseBroker], one: callers.Caller, stored: Stored
+) -> None:
+    broker = make_broker(policy=Policy(max_message_bytes=1000))
+    with broker.transaction(one.connection):
+        with pytest.raises(MessageTooLarge):
+            broker.enqueue(dramatiq.Message("default", "anything", ("x" * 1000,), {}, {}))
+        broker.enqueue(dramatiq.Message("default", "anything", (1,), {}, {}))
+    one.commit()
+    assert stored() == [1]
+
+
+def test_a_worker_is_woken_by_the_commit_alone(
+    broker: LeaseBroker, actor: Any, caller: callers.Caller, database: str
+) -> None:
+    with closing(psycopg2.connect(database)) as listener, closing(psycopg2.connect(database)) as other:
+        listener.autocommit = other.autocommit = True
+        with listener.cursor() as cursor, other.cursor() as marker:
+            cursor.execute('LISTEN "dramatiq.default"; LISTEN marker')
+
+            def heard() -> list[str]:
+                listener.poll()
+                return [notice.channel for notice in listener.notifies]
+
+            with broker.transaction(caller.connection):
+                for number in range(3):
+                    actor.send(number)
+            marker.execute("NOTIFY marker")
+            wait_until(heard)
+            assert heard() == ["marker"]
+            caller.commit()
+            wait_until(lambda: len(heard()) > 1)
+            marker.execute("NOTIFY marker")
+            wait_until(lambda: heard()[-1] == "marker")
+            assert heard() == ["marker", "dramatiq.default", "marker"]
+
+
+def test_a_transaction_that_delays_its_jobs_wakes_nobody(
+    broker: LeaseBroker, actor: Any, one: callers.Caller, database: str
+) -> None:
+    with closing(psycopg2.connect(database)) as listener:
+        listener.autocommit = True
+        with listener.cursor() as cursor:
+            cursor.execute('LISTEN "dramatiq.default"; LISTEN marker')
+            with broker.transaction(one.connection):
+                actor.send_with_options(args=(1,), delay=1000)
+            one.run("NOTIFY marker")
+            one.commit()
+            wait_until(lambda: listener.poll() or listener.notifies)
+            assert [notice.channel for notice in listener.notifies] == ["marker"]
+
+
+def test_transactions_in_quick_succession_ring_once(
+    broker: LeaseBroker, actor: Any, one: callers.Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doorbell, "SHORTEST_PAUSE", 60.0)
+    rung = []
+    for number in range(3):
+        with broker.transaction(one.connection) as transaction:
+            actor.send(number)
+        rung.append(transaction._rung["default"])
+    assert rung == [True, False, False]
+
+
+def test_nested_blocks_send_to_the_inner_connection_and_then_to_the_outer_one_again(
+    broker: LeaseBroker, actor: Any, database: str, stored: Stored
+) -> None:
+    with callers.opened("psycopg", database) as outer, callers.opened("psycopg2", database) as inner:
+        with broker.transaction(outer.connection):
+            actor.send(1)
+            with broker.transaction(inner.connection):
+                actor.send(2)
+            actor.send(3)
+        inner.commit()
+        assert stored() == [2]
+        outer.rollback()
+    assert stored() == [2]
+
+
+def test_another_broker_is_not_part_of_the_block(
+    broker: LeaseBroker, make_broker: Callable[..., LeaseBroker], actor: Any, one: callers.Caller, stored: Stored
+) -> None:
+    with broker.transaction(one.connection):
+        make_broker().enqueue(actor.message(1))
+        assert stored() == [1]
+        actor.send(2)
+        assert stored() == [1]
+
+
+def test_other_threads_are_not_part_of_the_block_and_have_blocks_of_their_own(
+    broker: LeaseBroker, actor: Any, database: str, stored: Stored
+) -> None:
+    both_are_in = threading.Barrier(3)
+
+    def send(number: int) -> None:
+        with callers.opened("psycopg2", database) as mine:
+            with broker.transaction(mine.connection):
+                both_are_in.wait(10)
+                actor.send(number)
+            (mine.commit if number % 2 else mine.rollback)()
+
+    with ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(send, number) for number in (1, 2)]
+        both_are_in.wait(10)
+        pool.submit(actor.send, 5).result(10)
+        for each in running:
+            each.result(10)
+    assert sorted(stored()) == [1, 5]
+
+
+def test_a_connection_in_autocommit_mode_is_refused_unless_a_transaction_was_begun(
+    broker: LeaseBroker, actor: Any, database: str, stored: Stored
+) -> None:
+    for connect in (psycopg2.connect, psycopg.connect):
+        with closing(connect(database)) as connection:
+            connection.autocommit = True
+            with broker.transaction(connection), pytest.raises(NoTransaction, match="in autocommit mode"):
+                actor.send(1)
+            with broker.transaction(connection), connection.cursor() as cursor:
+                cursor.execute("BEGIN")
+                actor.send(2)
+                cursor.execute("ROLLBACK")
+    engine = sqlalchemy.create_engine(callers.alchemy_url(database, "psycopg2"), isolation_level="AUTOCOMMIT")
+    refused = pytest.raises(NoTransaction, match="isolation level AUTOCOMMIT")
+    with engine.connect() as final, broker.transaction(final), refused:
+        actor.send(3)
+    engine.dispose()
+    assert stored() == []
+
+
+def test_a_failed_or_closed_transaction_is_told_in_words(
+    broker: LeaseBroker, actor: Any, caller: callers.Caller
+) -> None:
+    with broker.transaction(caller.connection):
+        with pytest.raises(Exception, match="division by zero"):
+            caller.run("SELECT 1 / 0")
+        with pytest.raises(NoTransaction, match="in which a statement has failed: roll it back first"):
+            actor.send(1)
+        caller.rollback()
+        actor.send(2)
+        caller.commit()
+        caller.connection.close()
+        if type(caller.connection).__name__ != "Session":  # a closed one of these begins anew
+            with pytest.raises(NoTransaction, match="closed"):
+                actor.send(3)
+
+
+def test_what_the_database_refuses_is_refused_as_by_any_send(
+    broker: LeaseBroker, actor: Any, caller: callers.Caller, sql: Sql
+) -> None:
+    with broker.transaction(caller.connection):
+        with pytest.raises(MessageRefused, match="unsupported Unicode escape sequence"):
+            actor.send("\x00")
+        caller.rollback()
+        sql("DROP SCHEMA dramatiq CASCADE")
+        with pytest.raises(SchemaMissing, match="Has the queue's schema been migrated"):
+            actor.send(1)
+
+
+def test_what_is_no_connection_is_refused_by_name(broker: LeaseBroker, one: callers.Caller) -> None:
+    with pytest.raises(TypeError, match=r"expected a connection of .*, got: psycopg2.extensions.cursor"):
+        broker.transaction(one.connection.cursor())
+    engine = sqlalchemy.create_engine("sqlite://")
+    refused = pytest.raises(TypeError, match="expected SQLAlchemy on Postgres by a usual driver, got: sqlite")
+    with engine.connect() as elsewhere, broker.transaction(elsewhere), refused:
+        broker.enqueue(dramatiq.Message("default", "anything", (), {}, {}))
+
+
+def test_a_block_is_for_one_use_and_for_the_place_where_it_was_entered(
+    broker: LeaseBroker, one: callers.Caller
+) -> None:
+    transaction = broker.transaction(one.connection)
+    with transaction:
+        pass
+    with pytest.raises(RuntimeError, match="got one that was entered before"), transaction:
+        pass
+    left = broker.transaction(one.connection)
+    with ThreadPoolExecutor(1) as other:
+        other.submit(left.__enter__).result(10)
+        with pytest.raises(RuntimeError, match="got another thread or task"):
+            left.__exit__(None, None, None)
+
+
+# Asynchronous connections.
+
+
+@pytest.mark.parametrize("kind", callers.ASYNC)
+def test_an_asynchronous_send_is_seen_at_the_commit_and_obeys_savepoints(
+    broker: LeaseBroker, actor: Any, database: str, stored: Stored, kind: str
+) -> None:
+    async def send() -> Any:
+        async with callers.async_opened(kind, database) as caller:
+            async with broker.transaction(caller.connection) as transaction:
+                message = await transaction.run(actor.send, 1)
+                await caller.run("SAVEPOINT before")
+                await transaction.run(actor.send, 2)
+                await caller.run("ROLLBACK TO SAVEPOINT before")
+                await transaction.run(group([actor.message(3), actor.message(4)], broker=broker).run)
+                await transaction.run(send_many, actor, [(5,)])
+                await transaction.run(actor.send_with_options, args=(6,), delay=60_000)
+                assert stored() == []
+            await caller.commit()
+            return message
+
+    assert isinstance(asyncio.run(send()), dramatiq.Message)
+    assert stored() == [1, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("kind", callers.ASYNC)
+def test_an_asynchronous_transaction_that_fails_leaves_nothing_and_says_why(
+    broker: LeaseBroker, actor: Any, database: str, stored: Stored, kind: str
+) -> None:
+    async def send() -> None:
+        async with (
+            callers.async_opened(kind, database) as caller,
+            broker.transaction(caller.connection) as transaction,
+        ):
+            await transaction.run(actor.send, 1)
+            with pytest.raises(MessageRefused, match="unsupported Unicode escape sequence"):
+                await transaction.run(actor.send, "\x00")
+            with pytest.raises(NoTransaction, match="roll it back first"):
+                await transaction.run(actor.send, 2)
+
+    asyncio.run(send())
+    assert stored() == []
+
+
+def test_an_asynchronous_send_tells_which_job_it_became(
+    broker: LeaseBroker, actor: Any, database: str, stored: Stored
+) -> None:
+    waiting = actor.send_with_options(args=(1,), key="a")
+
+    async def send() -> tuple[Any, Any]:
+        async with callers.async_opened("asyncpg", database) as caller:
+            async with broker.transaction(caller.connection) as transaction:
+                merged = await transaction.run(actor.send_with_options, args=(2,), key="a")
+                keyed = actor.message_with_options(args=(3,), key="a")
+                many = await transaction.run(broker.enqueue_many, [keyed])
+            await caller.commit()
+            return merged, many
+
+    merged, many = asyncio.run(send())
+    assert (merged.message_id, merged.options["merged"]) == (waiting.message_id, True)
+    assert [each.message_id for each in many] == [waiting.message_id]
+    assert stored() == [3]
+
+
+def test_what_fails_half_way_through_a_run_stores_nothing_of_it(
+    broker: LeaseBroker, actor: Any, database: str, stored: Stored
+) -> None:
+    def fail() -> None:
+        actor.send(1)
+        raise ZeroDivisionError
+
+    async def send() -> None:
+        async with callers.async_opened("session+asyncpg", database) as caller:
+            async with broker.transaction(caller.connection) as transaction:
+                with pytest.raises(ZeroDivisionError):
+                    await transaction.run(fail)
+                await transaction.run(actor.send, 2)
+            await caller.commit()
+
+    asyncio.run(send())
+    assert stored() == [2]
+
+
+def test_a_plain_send_in_an_asynchronous_block_is_refused_and_after_it_is_ordinary(
+    broker: LeaseBroker, actor: Any, database: str, stored: Stored
+) -> None:
+    async def send() -> None:
+        async with callers.async_opened("psycopg", database) as caller:
+            async with broker.transaction(caller.connection) as transaction:
+                with pytest.raises(RuntimeError, match=r"await transaction.run\(actor.send"):
+                    actor.send(1)
+                with pytest.raises(RuntimeError, match=r"await transaction.run\(actor.send"):
+                    await asyncio.to_thread(actor.send, 2)
+                with pytest.raises(TypeError, match="got one that is asynchronous"):
+                    _ = await transaction.run(asyncio.sleep, 0)
+                leaving = asyncio.Event()
+
+                async def outlive() -> None:
+                    await leaving.wait()
+                    actor.send(3)
+
+                task = asyncio.create_task(outlive())
+                await asyncio.sleep(0)
+            leaving.set()
+            await task
+
+    asyncio.run(send())
+    assert stored() == [3]
+
+
+def test_tasks_have_blocks_of_their_own(broker: LeaseBroker, actor: Any, database: str, stored: Stored) -> None:
+    async def send(number: int, both_are_in: asyncio.Barrier) -> None:
+        async with callers.async_opened("asyncpg", database) as caller:
+            async with broker.transaction(caller.connection) as transaction:
+                await both_are_in.wait()
+                await transaction.run(actor.send, number)
+            if number == 1:
+                await caller.commit()
+
+    async def both() -> None:
+        both_are_in = asyncio.Barrier(2)
+        await asyncio.gather(send(1, both_are_in), send(2, both_are_in))
+
+    asyncio.run(both())
+    assert stored() == [1]
+
+
+def test_the_wrong_kind_of_block_is_refused_in_words(broker: LeaseBroker, one: callers.Caller, database: str) -> None:
+    async def confuse() -> None:
+        async with callers.async_opened("psycopg", database) as caller:
+            with pytest.raises(TypeError, match=r"expected `async with .* for an AsyncConnection, got `with`"):
+                broker.transaction(caller.connection).__enter__()
+        with pytest.raises(TypeError, match=r"for a connection that blocks, got `async with`"):
+            await broker.transaction(one.connection).__aenter__()
+        with broker.transaction(one.connection) as transaction, pytest.raises(TypeError, match="expected a plain send"):
+            await transaction.run(lambda: None)
+
+    asyncio.run(confuse())
+
+
+def test_a_connection_of_asyncpg_without_a_transaction_is_refused(
+    broker: LeaseBroker, actor: Any, database: str, stored: Stored
+) -> None:
+    async def send() -> None:
+        async with callers.async_opened("asyncpg", database) as caller:
+            await caller.connection.execute("COMMIT")
+            async with broker.transaction(caller.connection) as transaction:
+                with pytest.raises(NoTransaction, match="each statement commits by itself"):
+                    await transaction.run(actor.send, 1)
+                async with caller.connection.transaction():
+                    await transaction.run(actor.send, 2)
+
+    asyncio.run(send())
+    assert stored() == [2]
