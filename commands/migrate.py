@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
 
 import indexing.migrations
 from indexing.queries import SCHEMA
-from leasequeue import migrations
-from settings import check_connection, load_settings
+from leasequeue import migrations, pooling
+from leasequeue.queries import Queries
+from settings import Settings, check_connection, load_settings
 
 from .output import json_option, print_json
 
@@ -26,13 +28,14 @@ def migrate(as_json: bool) -> None:
     """Create the tables in SUPABASE_DB_URL, or bring them up to date.
 
     Safe to repeat, and while workers run. Two schemas are touched: that of the queue (QUEUE_SCHEMA) and `indexing`.
+    SUPABASE_DB_DIRECT_URL, where it is set, is the way; it must lead to the same database.
     """
     settings = load_settings()
-    check_connection(settings.supabase_db_url)
+    url = _reachable_url(settings)
     done = []
     wanted = {settings.queue_schema: migrations.DIRECTORY, SCHEMA: Path(indexing.migrations.__path__[0])}
     for schema, directory in wanted.items():
-        run = migrations.migrate(settings.supabase_db_url, schema=schema, directory=directory)
+        run = migrations.migrate(url, schema=schema, directory=directory)
         version = migrations.latest(directory)
         done.append({"schema": schema, "version": version, "run": [each.path.stem for each in run]})
         if not as_json:
@@ -40,3 +43,13 @@ def migrate(as_json: bool) -> None:
             click.echo(f"{schema}: " + (f"ran {names}" if run else f"up to date (version {version})"))
     if as_json:
         print_json({"schemas": done})
+
+
+def _reachable_url(settings: Settings) -> str:
+    """The URL for migrations. Raises when a URL that was given cannot be used, or both lead to different databases."""
+    check_connection(settings.supabase_db_url)
+    direct_url = settings.supabase_db_direct_url or None
+    if direct_url is not None:
+        check_connection(direct_url, variable="SUPABASE_DB_DIRECT_URL")
+    queries = Queries(settings.queue_schema)
+    return pooling.url_for_migrations(settings.supabase_db_url, direct_url, queries, logging.getLogger("indexq"))

@@ -18,6 +18,7 @@ from .errors import (
     QueueError,
     SchemaMismatch,
     SchemaMissing,
+    WrongDatabase,
 )
 from .lease import Death, Lease, current_lease
 from .middleware import LeaseTracking, Retries
@@ -43,6 +44,7 @@ __all__ = [
     "SchemaMismatch",
     "SchemaMissing",
     "Slots",
+    "WrongDatabase",
     "current_lease",
     "send_many",
 ]

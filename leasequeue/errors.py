@@ -36,6 +36,10 @@ class SchemaMismatch(QueueError):
     """The queue's schema is of another version than this code."""
 
 
+class WrongDatabase(QueueError):
+    """``url`` and ``direct_url`` lead to different databases."""
+
+
 class MessageRefused(QueueError):
     """The message cannot be stored: it is not JSON that Postgres accepts, or one of its values is out of range."""
 

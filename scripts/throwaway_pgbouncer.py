@@ -1,4 +1,4 @@
-"""A real pgbouncer in transaction mode before a server, for one test or one measurement, where it is installed."""
+"""A real pgbouncer before a server, for one test or one measurement, where it is installed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -18,14 +19,30 @@ PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin
 #: Sessions with the server that all clients of a database share.
 POOL_SIZE = 4
 
+#: Seconds for which it refuses everybody when it could not reach the server: tests stop servers for a moment.
+LOGIN_RETRY_SECONDS = 1
+
 #: Seconds for it to listen.
 START_SECONDS = 10.0
 
 
 class Pooler:
-    """``with Pooler(server_url) as pooler: connect(pooler.url_of(url))``."""
+    """``with Pooler(server_url) as pooler: connect(pooler.url_of(url))``.
 
-    def __init__(self, server_url: str) -> None:
+    Parameters:
+      mode: ``transaction`` or ``session``: for how long a client has a session with the server to itself.
+      pool_size: sessions with the server that all clients of a database share.
+      settings: more of pgbouncer's own.
+    """
+
+    def __init__(
+        self,
+        server_url: str,
+        *,
+        mode: str = "transaction",
+        pool_size: int = POOL_SIZE,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         assert PROGRAM is not None
         parts = urlsplit(server_url)
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -41,7 +58,9 @@ class Pooler:
             "[pgbouncer]\n"
             f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
             f"auth_type = trust\nauth_file = {self._directory / 'users'}\n"
-            f"pool_mode = transaction\ndefault_pool_size = {POOL_SIZE}\nmax_client_conn = 500\n"
+            f"pool_mode = {mode}\ndefault_pool_size = {pool_size}\nmax_client_conn = 1000\n"
+            f"server_login_retry = {LOGIN_RETRY_SECONDS}\n"
+            + "".join(f"{name} = {value}\n" for name, value in (settings or {}).items())
         )
         self._process: subprocess.Popen[bytes] | None = None
 
