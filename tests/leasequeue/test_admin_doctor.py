@@ -15,6 +15,8 @@ from leasequeue import LeaseBroker
 from leasequeue.admin import Queues, doctor
 from leasequeue.admin.doctor import Doctor, Finding
 
+pytestmark = pytest.mark.direct("it would tell of the pooler each time; tests with one of their own are here")
+
 #: What the throw-away server of the tests is told to spare itself.
 _OF_THE_TESTS = ("fsync is off", "full_page_writes is off")
 

@@ -24,7 +24,10 @@ from leasequeue.queries import Queries
 StartWorker = Callable[..., dramatiq.Worker]
 StartPooler = Callable[..., str]
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed: apt-get install pgbouncer")
+pytestmark = [
+    pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed: apt-get install pgbouncer"),
+    pytest.mark.direct("it starts poolers of its own"),
+]
 
 QUERIES = Queries("dramatiq")
 
