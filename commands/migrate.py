@@ -13,25 +13,41 @@ from leasequeue import migrations, pooling
 from leasequeue.queries import Queries
 from settings import Settings, check_connection, load_settings
 
+from .bulk import dry_run_option, yes_option
 from .output import json_option, print_json
+from .uninstall import uninstall
 
 EPILOG = """\b
 Examples:
   indexq migrate
   indexq migrate --json
+  indexq migrate --uninstall --dry-run
+
+\b
+--uninstall says what it would remove, and refuses while jobs wait or run, while workers live, and when something of
+others stands on these schemas. Stop first what sends jobs: a send() that finds no schema makes it again.
 """
 
 
 @click.command(epilog=EPILOG)
+@click.option("--uninstall", "is_uninstall", is_flag=True, help="Remove both schemas and all in them, for good.")
+@click.option("--lose-jobs", is_flag=True, help="With --uninstall: also while jobs wait or run, and workers live.")
+@dry_run_option
+@yes_option
 @json_option
-def migrate(as_json: bool) -> None:
+def migrate(is_uninstall: bool, lose_jobs: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Create the tables in SUPABASE_DB_URL, or bring them up to date.
 
     Safe to repeat, and while workers run. Two schemas are touched: that of the queue (QUEUE_SCHEMA) and `indexing`.
     SUPABASE_DB_DIRECT_URL, where it is set, is the way; it must lead to the same database.
     """
+    if (lose_jobs or dry_run or yes) and not is_uninstall:
+        raise click.UsageError("--lose-jobs, --dry-run and --yes are for --uninstall: expected it, too")
     settings = load_settings()
     url = _reachable_url(settings)
+    if is_uninstall:
+        uninstall(settings, url, lose_jobs=lose_jobs, dry_run=dry_run, yes=yes, as_json=as_json)
+        return
     done = []
     wanted = {settings.queue_schema: migrations.DIRECTORY, SCHEMA: Path(indexing.migrations.__path__[0])}
     for schema, directory in wanted.items():
