@@ -8,7 +8,6 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -32,7 +31,7 @@ class Pooler:
     Parameters:
       mode: ``transaction`` or ``session``: for how long a client has a session with the server to itself.
       pool_size: sessions with the server that all clients of a database share.
-      settings: more of pgbouncer's own.
+      certificate: files of the server's certificate and its key; then it takes clients with TLS alone.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class Pooler:
         *,
         mode: str = "transaction",
         pool_size: int = POOL_SIZE,
-        settings: Mapping[str, str] | None = None,
+        certificate: tuple[Path, Path] | None = None,
     ) -> None:
         assert PROGRAM is not None
         parts = urlsplit(server_url)
@@ -59,10 +58,19 @@ class Pooler:
             f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
             f"auth_type = trust\nauth_file = {self._directory / 'users'}\n"
             f"pool_mode = {mode}\ndefault_pool_size = {pool_size}\nmax_client_conn = 1000\n"
-            f"server_login_retry = {LOGIN_RETRY_SECONDS}\n"
-            + "".join(f"{name} = {value}\n" for name, value in (settings or {}).items())
+            f"server_login_retry = {LOGIN_RETRY_SECONDS}\n" + self._tls(certificate)
         )
         self._process: subprocess.Popen[bytes] | None = None
+
+    def _tls(self, certificate: tuple[Path, Path] | None) -> str:
+        if certificate is None:
+            return ""
+        settings = ["client_tls_sslmode = require"]
+        for name, given in zip(("cert", "key"), certificate, strict=True):
+            # A copy of its own: as root it runs as somebody else, who may not look where the original lies.
+            settings.append(f"client_tls_{name}_file = {self._directory / name}")
+            (self._directory / name).write_bytes(given.read_bytes())
+        return "\n".join(settings) + "\n"
 
     def url_of(self, url: str) -> str:
         """The same database through the pooler."""
