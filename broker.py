@@ -69,6 +69,8 @@ class Announcements(Middleware):
 
     def after_worker_boot(self, broker: LeaseBroker, worker: Worker) -> None:
         log.info("Job queue started")
+        if not broker.is_claiming:
+            log.warning("queue_disabled: QUEUE_ENABLED is off: this worker starts no jobs; they are accepted and kept")
 
     def after_worker_shutdown(self, broker: LeaseBroker, worker: Worker) -> None:
         log.info("Job queue stopped")
@@ -97,6 +99,8 @@ def make_broker(settings: Settings) -> LeaseBroker:
         policy=policy_of(settings),
         slots=slots_of(settings),
         facts_directory=runtime_directory(settings) / "processes",
+        direct_url=settings.supabase_db_direct_url or None,
+        is_claiming=settings.queue_enabled,
     )
     made.add_middleware(LoggedJobs(("index_job_id", "repository_id")), after=LeaseTracking)  # type: ignore[no-untyped-call]
     if settings.tracing:
@@ -112,7 +116,7 @@ def make_broker(settings: Settings) -> LeaseBroker:
 
 def configure_logs(settings: Settings) -> None:
     """Let the lines of this process leave in the product's form. For processes that are ours alone, not for an API."""
-    secrets = logs.secrets_of(settings.supabase_db_url)
+    secrets = logs.secrets_of(settings.supabase_db_url) + logs.secrets_of(settings.supabase_db_direct_url)
     logs.configure(settings.log_format, level=settings.log_level, secrets=secrets)
 
 

@@ -1,4 +1,4 @@
-"""SUPABASE_DB_URL as a text: what is wrong with it, and how it looks without its password. Nothing here connects."""
+"""URLs of databases as texts: what is wrong with one, and how it looks without its password. Nothing here connects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
-#: Where a newcomer finds the value of SUPABASE_DB_URL.
+#: Where a newcomer finds their values.
 WHERE_TO_FIND_IT = (
     "copy the connection string from Supabase (Connect, Direct connection or Session pooler), "
     "or use postgresql://USER:PASSWORD@HOST:5432/DATABASE"
@@ -45,9 +45,9 @@ def _address(host: str, port: str) -> str:
     return f"{shown}:{port}" if port else shown
 
 
-def url_problems(url: str) -> list[str]:
-    """What is wrong with SUPABASE_DB_URL: no or one line. Pieces of the URL are shown only where none can be secret."""
-    expected = "expected SUPABASE_DB_URL to be"
+def url_problems(url: str, variable: str = "SUPABASE_DB_URL") -> list[str]:
+    """What is wrong with a URL: no or one line. Pieces of it are shown only where none can be secret."""
+    expected = f"expected {variable} to be"
     if not url:
         return [f"{expected} the URL of a Postgres database, got: nothing; {WHERE_TO_FIND_IT}"]
     if url.lower().startswith(("http://", "https://")):
@@ -90,3 +90,9 @@ def _part_problems(url: str, expected: str) -> list[str]:
             "end it with /DATABASE (on Supabase: /postgres)"
         ]
     return []
+
+
+def is_transaction_pooler(url: str) -> bool:
+    """Whether a well-formed URL leads to Supabase's transaction pooler, as far as its text tells."""
+    parts = parse_dsn(url)
+    return parts.get("host", "").endswith(".supabase.com") and parts.get("port") == "6543"

@@ -18,7 +18,7 @@ from typing import Any
 import environs
 import psycopg2
 
-from database_url import mask_url, url_problems
+from database_url import is_transaction_pooler, mask_url, url_problems
 
 #: Seconds that check_connection takes at most. A start that cannot succeed must fail within 10.
 CONNECT_SECONDS = 8.0
@@ -33,7 +33,7 @@ class SettingsError(Exception):
 
 
 class ConnectionProblem(SettingsError):
-    """SUPABASE_DB_URL is well formed, but no session can be opened with it."""
+    """A database's URL is well formed, but no session can be opened with it."""
 
     def __init__(self, problem: str) -> None:
         super().__init__([problem])
@@ -119,6 +119,9 @@ def _is_queue_name(name: str) -> bool:
 
 # -- the settings
 
+#: Those that are URLs of databases, and hold a password.
+_URLS = ("supabase_db_url", "supabase_db_direct_url")
+
 
 @dataclass(frozen=True, repr=False)
 class Settings:
@@ -126,6 +129,9 @@ class Settings:
 
     #: Where queue and index tables live. The only one without a default.
     supabase_db_url: str
+
+    #: Another way to the same database, round a pooler: for LISTEN and for migrations. Empty: there is none.
+    supabase_db_direct_url: str = ""
 
     #: The queue's schema. A schema of its own: `public` belongs to the product beside us.
     queue_schema: str = _text(
@@ -135,6 +141,8 @@ class Settings:
     )
     queue_name: str = _text("index-repo", "a queue name: letters, digits, . _ -, up to 63", _is_queue_name)
 
+    #: Whether workers start jobs. When not, they stay idle, and jobs are accepted and kept.
+    queue_enabled: bool = _switch(True)
     #: Jobs that one worker machine runs at once.
     worker_team_size: int = _whole(3, "a whole number of jobs, from 1 to 256", least=1, most=256)
     #: Runs after the first one that failed.
@@ -222,7 +230,8 @@ class Settings:
 
     def __repr__(self) -> str:
         secrets = {each.name: "***" for each in fields(self) if _is_secret(each.metadata) and getattr(self, each.name)}
-        shown = {**vars(self), **secrets, "supabase_db_url": self.masked_url()}
+        urls = {name: mask_url(vars(self)[name]) for name in _URLS if vars(self)[name]}
+        shown = {**vars(self), **secrets, **urls}
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
@@ -249,10 +258,9 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path | None 
     values: dict[str, Any] = {}
     for each in fields(Settings):
         key = each.name.upper()
-        if key == "SUPABASE_DB_URL":
-            url = env.str(key, "").strip()
-            values[each.name] = url
-            problems += url_problems(url)
+        if each.name in _URLS:
+            url = values[each.name] = env.str(key, "").strip()
+            problems += url_problems(url, key) if url or key == "SUPABASE_DB_URL" else []
             continue
         rule: _Rule = each.metadata["rule"]
         values[each.name] = each.default
@@ -295,6 +303,12 @@ def _complaint(key: str, rule: _Rule, env: environs.Env) -> str:
 def _contradictions(settings: Settings) -> list[str]:
     """What is wrong between values that are each fine by themselves."""
     problems = []
+    direct_url = settings.supabase_db_direct_url
+    if direct_url and not url_problems(direct_url) and is_transaction_pooler(direct_url):
+        problems.append(
+            "expected SUPABASE_DB_DIRECT_URL to be the direct connection or the session pooler (port 5432), where "
+            "notifications arrive, got: the transaction pooler (port 6543); correct it, or leave it empty"
+        )
     if settings.lease_seconds <= 2 * settings.heartbeat_seconds:
         problems.append(
             "expected LEASE_SECONDS to be more than twice HEARTBEAT_SECONDS "
@@ -342,7 +356,7 @@ def _longest_life(settings: Settings) -> float:
 # -- can we get in
 
 
-def check_connection(url: str, timeout_seconds: float = CONNECT_SECONDS) -> None:
+def check_connection(url: str, timeout_seconds: float = CONNECT_SECONDS, *, variable: str = "SUPABASE_DB_URL") -> None:
     """Open a session with `url` and close it. Raises ConnectionProblem with one line that says what to do.
 
     Never takes longer than `timeout_seconds` and a little: libpq's own timeout counts anew for every address
@@ -363,7 +377,7 @@ def check_connection(url: str, timeout_seconds: float = CONNECT_SECONDS) -> None
     attempt.join(timeout_seconds)
     error = answers[0] if answers else TimeoutError()
     if error is not None:
-        raise ConnectionProblem(_explain(url, error, timeout_seconds)) from None
+        raise ConnectionProblem(_explain(variable, url, error, timeout_seconds)) from None
 
 
 #: libpq gives no SQLSTATE for a session that was never opened; its text is all there is. First match counts.
@@ -390,6 +404,21 @@ _EXPLANATIONS: tuple[tuple[str, str, str], ...] = (
         "use postgres.PROJECT-REF as the user, and the pooler host of the project's region",
     ),
     (
+        "root certificate file",
+        "the file of its CA where sslrootcert says, since sslmode asks for the server to be verified",
+        "download the certificate (Supabase: Database, Settings, SSL) and name it: sslrootcert=/path/of/it.crt",
+    ),
+    (
+        "certificate verify failed",
+        "the CA of the server in sslrootcert, but another one has signed the server's certificate",
+        "download the certificate of this project again (Supabase: Database, Settings, SSL)",
+    ),
+    (
+        "does not match host name",
+        "the name for which the server's certificate was made",
+        "use the host name as Supabase shows it, not an address or another name of it",
+    ),
+    (
         "does not exist",
         "a database and a user that exist on the server",
         "correct the URL's end (/DATABASE) or its user, or create them",
@@ -400,21 +429,23 @@ _EXPLANATIONS: tuple[tuple[str, str, str], ...] = (
         "correct host and port",
     ),
     ("does not support SSL", "a server that speaks SSL as the URL asks", "correct sslmode in the URL"),
+    ("SSL required", "sslmode=require or stronger: the server takes nothing else", "add ?sslmode=require to the URL"),
+    ("no encryption", "sslmode=require or stronger: the server takes nothing else", "add ?sslmode=require to the URL"),
     ("too many", "a server with a free connection", "close other clients, or use the session pooler"),
     ("starting up", "a server that has finished starting", "try again in a moment"),
     ("Network is unreachable", "an address that can be reached", "use the session pooler where there is no IPv6"),
 )
 
 
-def _explain(url: str, error: Exception, timeout_seconds: float) -> str:
+def _explain(variable: str, url: str, error: Exception, timeout_seconds: float) -> str:
     shown = mask_url(url)
     if isinstance(error, TimeoutError) or "timeout expired" in str(error):
         return (
-            f"expected SUPABASE_DB_URL to name a server that answers, got no answer from {shown} within "
+            f"expected {variable} to name a server that answers, got no answer from {shown} within "
             f"{timeout_seconds:g} s; check host, port, firewall and network"
         )
     for sign, expected, advice in _EXPLANATIONS:
         if sign in str(error):
-            return f"expected SUPABASE_DB_URL to have {expected}, got: {shown}; {advice}"
+            return f"expected {variable} to have {expected}, got: {shown}; {advice}"
     last = (str(error).strip().splitlines() or ["no reason given"])[-1].strip()
-    return f"expected SUPABASE_DB_URL to open a session, got from {shown}: {last}"
+    return f"expected {variable} to open a session, got from {shown}: {last}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from leasequeue import DatabaseUnavailable, QueueError, SchemaMissing
+from leasequeue import DatabaseUnavailable, QueueError, SchemaMissing, WrongDatabase
 from settings import ConnectionProblem, SettingsError
 
 #: What was asked for failed, or there is no such thing.
@@ -35,6 +35,8 @@ def explain(error: SettingsError | DatabaseUnavailable | QueueError) -> CommandF
     text = " ".join(str(error).split())
     if isinstance(error, DatabaseUnavailable):
         return CommandFailed(f"the database is not available: {text}", UNAVAILABLE)
+    if isinstance(error, WrongDatabase):
+        return CommandFailed(f"{text} (url is SUPABASE_DB_URL, direct_url is SUPABASE_DB_DIRECT_URL)", USAGE)
     if isinstance(error, SchemaMissing):
         return CommandFailed(f"{text} Run: indexq migrate")
     return CommandFailed(text)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
 
 import click
 
-from leasequeue.admin import Admin
+from leasequeue.admin import Admin, WorkerFacts
 
 from .connected import connected
 from .output import json_option, print_json, print_table, short_time
@@ -41,7 +42,7 @@ def workers(as_json: bool) -> None:
                 ", ".join(each.queues),
                 short_time(now - each.started_at),
                 f"{short_time(timedelta(seconds=each.silent_seconds))} ago",
-                "draining" if each.draining else "",
+                ", ".join(_remarks(each)),
             ]
             for each in found
         ]
@@ -49,3 +50,12 @@ def workers(as_json: bool) -> None:
         print_table(headings, rows, whole=["Host"])
     else:
         click.echo("No worker is running. Start one with: dramatiq actors", err=True)
+
+
+def _remarks(worker: WorkerFacts) -> Iterator[str]:
+    if worker.draining:
+        yield "draining"
+    if worker.claiming is False:
+        yield "paused by QUEUE_ENABLED"
+    if worker.notified is False:
+        yield "polling"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from leasequeue import DatabaseUnavailable, LeaseBroker, QueueError, SchemaMissing
-from leasequeue.admin.health import CLAIMS_WITHIN, HealthFacts, HealthQuestion
+from leasequeue.admin.health import CLAIMS_WITHIN, HealthFacts, HealthQuestion, WorkerHealth
 from leasequeue.vitals import Pulse, read_pulses
 
 from .shared import Shared
@@ -128,6 +128,7 @@ class Checks:
         await self._ask_database(verdict)
         verdict.reasons += self._machine_reasons(verdict) if self.scope is Scope.MACHINE else _queue_reasons(verdict)
         verdict.warnings += self._process_warnings(verdict.pulses)
+        verdict.warnings += self._worker_warnings(verdict)
         self._has_started = self._has_started or verdict.is_good
         return verdict
 
@@ -185,6 +186,20 @@ class Checks:
             return f"is {state}"
         loop = pulse.loops.get("claim")
         return "does not claim" if loop is None else f"has claimed without success for {loop.good_seconds:.0f} s"
+
+    def _worker_warnings(self, verdict: Verdict) -> Iterator[Finding]:
+        """What is meant so, or has to be lived with, and yet explains why jobs wait."""
+        facts = verdict.facts
+        workers: Sequence[Pulse | WorkerHealth] = verdict.pulses
+        if self.scope is Scope.QUEUE:
+            workers = facts.workers if facts is not None else []
+        if disabled := sum(not worker.claiming for worker in workers):
+            text = f"{disabled} of {len(workers)} worker processes are paused by QUEUE_ENABLED: they start no jobs"
+            yield Finding("queue_disabled", f"{text}, which are kept")
+        if deaf := sum(worker.notified is False for worker in workers):
+            within = self.broker.policy.poll_interval
+            text = f"{deaf} of {len(workers)} worker processes find jobs by polling, within {within:g} s"
+            yield Finding("polling", f"{text}: no notification reaches them")
 
     def _process_warnings(self, pulses: list[Pulse]) -> Iterator[Finding]:
         for pulse in pulses:

@@ -53,6 +53,8 @@ def _process(pulse: Pulse, stuck_after: float) -> dict[str, Any]:
         "live_threads": pulse.live_threads,
         "running": pulse.running,
         "stuck_jobs": pulse.stuck_jobs,
+        "claiming": pulse.claiming,
+        "notified": pulse.notified,
         "loops": {
             name: {"tick_seconds": _seconds(loop.tick_seconds), "good_seconds": _seconds(loop.good_seconds)}
             for name, loop in pulse.loops.items()
@@ -93,6 +95,8 @@ def _workers(facts: HealthFacts) -> list[dict[str, Any]]:
             "live_threads": worker.live_threads,
             "holds": worker.holds,
             "draining": worker.draining,
+            "claiming": worker.claiming,
+            "notified": worker.notified,
             "silent_seconds": _seconds(worker.silent_seconds),
         }
         for worker in facts.workers

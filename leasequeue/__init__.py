@@ -19,6 +19,7 @@ from .errors import (
     QueueError,
     SchemaMismatch,
     SchemaMissing,
+    WrongDatabase,
 )
 from .lease import Death, Lease, current_lease
 from .middleware import LeaseTracking, Retries
@@ -47,6 +48,7 @@ __all__ = [
     "SchemaMissing",
     "Slots",
     "Transaction",
+    "WrongDatabase",
     "current_lease",
     "send_many",
 ]

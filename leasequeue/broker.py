@@ -20,7 +20,7 @@ from dramatiq.middleware import Callbacks, Middleware, Pipelines, ShutdownNotifi
 from dramatiq.results import Results
 from dramatiq.worker import Worker
 
-from . import errors, lease, migrations
+from . import errors, lease, migrations, pooling
 from . import transaction as transactions
 from .connection import Connection, Row
 from .consumer import LeaseConsumer
@@ -70,6 +70,10 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
       slots: limits how many jobs run at once beyond the threads that there are.
       auto_migrate: whether a worker that boots, or a ``send()`` that finds no schema, may create or upgrade it.
       sender_sessions: database sessions that sending threads share.
+      direct_url: another way to the same database, round the pooler that ``url`` leads to: for notifications, on one
+        session more, and for migrations.
+      is_claiming: whether workers of this broker claim jobs. When not, they keep their heartbeat and stay idle; jobs
+        are accepted all the same.
       facts_directory: where the processes of this machine tell how they are and what they have done; see :mod:`.vitals`
         and :mod:`.meter`. None: they do not.
 
@@ -88,8 +92,12 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         auto_migrate: bool = True,
         sender_sessions: int = SENDER_SESSIONS,
         facts_directory: Path | None = None,
+        direct_url: str | None = None,
+        is_claiming: bool = True,
     ) -> None:
         self.url = url
+        self.direct_url = direct_url
+        self.is_claiming = is_claiming
         self.schema = schema
         self.policy = policy or Policy()
         self.queries = Queries(schema)
@@ -149,8 +157,12 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         return self._senders.used, self._senders.size
 
     def migrate(self) -> list[migrations.Migration]:
-        """Create or upgrade the schema. Returns what was run: nothing when it is as new as this code."""
-        return migrations.migrate(self.url, schema=self.schema)
+        """Create or upgrade the schema. Returns what was run: nothing when it is as new as this code.
+
+        Raises what :func:`migrations.migrate` raises, and ``WrongDatabase`` when ``direct_url`` leads elsewhere.
+        """
+        url = pooling.url_for_migrations(self.url, self.direct_url, self.queries, self.logger)
+        return migrations.migrate(url, schema=self.schema)
 
     # Sending.
 
@@ -195,6 +207,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
             message = as_placed(message, self._sender.place(message, delay=seconds, expire_after=expire_after))
         else:
             self._sender.send(message, delay=seconds, expire_after=expire_after)
+        self._look_here()
         self.emit_after("enqueue", message, delay)
         return message
 
@@ -223,9 +236,16 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
                 self._sender.send_many(some, delay=seconds, expire_after=expire_after)
         if placed:
             stored = [as_placed(message, placed.get(message.message_id)) for message in stored]
+        self._look_here()
         for message in stored:
             self.emit_after("enqueue", message, delay)
         return stored
+
+    def _look_here(self) -> None:
+        """What this process has sent it need not wait for, also where no notification reaches it."""
+        session = self._session
+        if session is not None and (session.way is None or not session.way.notified):
+            session.look_again()
 
     def _run_again(self, running: Lease, message: Any, delay: int | None) -> Message[Any]:
         exception = message._exception if isinstance(message, LeasedMessage) else None
@@ -338,6 +358,8 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
                     channel_of=self._doorbell.channel,
                     ring=self._doorbell.ring,
                     on_death=self._tell_death,
+                    direct_url=self.direct_url,
+                    is_claiming=self.is_claiming,
                 )
                 session.open()
                 self._session = session

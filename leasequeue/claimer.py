@@ -6,19 +6,23 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from dramatiq.errors import DecodeError
 from dramatiq.message import Message
 
+from . import pooling
 from .alarm import Alarm
 from .connection import Connection, Row
-from .doorbell import LONGEST_PAUSE, SHORTEST_PAUSE
+from .doorbell import LONGEST_PAUSE, SHORTEST_PAUSE, listen_to
 from .errors import DatabaseUnavailable
 from .floors import Floors
 from .lease import Dead, Lease, LeasedMessage, readable
+from .listener import Listener
 from .loop import CALL_TIMEOUT, Loop
-from .queries import Queries, quote_identifier
+from .policy import MINUTE, Policy
+from .queries import Queries
 from .slots import Slots
 from .turns import Turns
 
@@ -36,6 +40,14 @@ UNSTARTED_LIMIT = 0.5
 
 #: Seconds for which a claim whose answer was lost is looked for: its statement has ended by then, one way or the other.
 REMEMBER_UNANSWERED = 60.0
+
+#: Without notifications, each pause between two looks is so many times as long as the one before: from a few
+#: milliseconds behind the last job that was found up to the poll interval. So a job waits about half as long as its
+#: worker has been idle, never longer than the interval, and an idle worker asks as rarely as one that is woken.
+POLL_GROWTH = 1.5
+
+#: Seconds until the way to the database is looked at again when that failed.
+FIND_WAY_EVERY = 1 * MINUTE
 
 #: Seconds between the boot of a dramatiq worker process and its first claim. It tells its master that it has booted by
 #: a lock that both share: a job that killed the process at that moment would leave the master waiting for ever.
@@ -68,16 +80,22 @@ class Claimer(Loop):
         *,
         url: str,
         channel_of: Callable[[str], str],
-        poll_interval: float,
+        policy: Policy,
         slots: Slots,
+        listener: Listener | None = None,
+        is_claiming: bool = True,
         decode: Callable[[bytes], Message[object]] = Message.decode,
     ) -> None:
         super().__init__(url, session.label)
         self._session = session
+        self._queries = queries
         self._sql, self._sql_by_turn = queries["claim"], queries["claim_by_turn"]
         self._serve = queries["serve"]
         self._channel_of = channel_of
-        self._poll_interval = poll_interval
+        self._policy = policy
+        self._poll_interval = policy.poll_interval
+        self._listener = listener
+        self._is_claiming = is_claiming
         self._decode = decode
         self._slots = slots
         self._lock = threading.Lock()
@@ -90,8 +108,10 @@ class Claimer(Loop):
         self._turns = Turns()
         self._unanswered: list[tuple[float, int]] = []
         self._listening: frozenset[str] = frozenset()
-        self._said_that_it_polls = False
-        self._pause = poll_interval
+        self._way: pooling.Way | None = None
+        self._find_way_at = float("-inf")
+        self._pause = policy.poll_interval
+        self._rung = False
         #: When a claim last brought a job: monotonic seconds.
         self.last_claim: float | None = None
         self._alarm = Alarm()
@@ -131,10 +151,25 @@ class Claimer(Loop):
     def wake(self) -> None:
         self._alarm.ring()
 
+    def hear_ring(self) -> None:
+        """Somebody has rung, and was heard elsewhere: others may follow without a ring of their own."""
+        self._rung = True
+        self._alarm.ring()
+
+    @property
+    def way(self) -> pooling.Way | None:
+        """How this process reaches the database, and whether it hears of new jobs; None: not known yet."""
+        return self._way if self._listener is None else self._listener.way
+
+    @property
+    def _is_notified(self) -> bool:
+        return self.way is not None and self.way.notified
+
     # The loop.
 
     def greet(self, connection: Connection) -> None:
         self._listening = frozenset()
+        self._find_way(connection)
 
     def finish(self) -> None:
         self._alarm.close()
@@ -149,6 +184,10 @@ class Claimer(Loop):
             self._session.begin_drain()
             return
         connection = self.connection()
+        if not self._is_claiming:
+            connection.wait(self._alarm.fileno(), self._poll_interval)
+            self._alarm.clear()
+            return
         self._listen(connection)
         self._session.start_suspect(SUSPECT_PATIENCE)
         if self._session.return_overdue(UNSTARTED_LIMIT):
@@ -253,28 +292,42 @@ class Claimer(Loop):
             if unless_wanted and self._wanted() > 0:
                 return  # a thread became free since we looked
             self._hungry = hungry
-        # Whoever sends right behind a ring does not ring again: look again in growing pauses until that time is over.
-        self._pause = self._pause * 2 if self._pause <= LONGEST_PAUSE else self._poll_interval
+        if self._is_notified:
+            # Who sends right behind a ring does not ring again: look again in growing pauses until that time is over.
+            self._pause = self._pause * 2 if self._pause <= LONGEST_PAUSE else self._poll_interval
+        else:
+            self._pause = min(self._pause * POLL_GROWTH, self._poll_interval)
         with self._lock:
             is_ahead = self._outstanding > self._session.threads
         longest = min(self._poll_interval, UNSTARTED_LIMIT) if is_ahead else self._poll_interval
-        if connection.wait(self._alarm.fileno(), min(self._pause, longest, at_most)):
+        is_rung = connection.wait(self._alarm.fileno(), min(self._pause, longest, at_most))
+        if is_rung or self._rung:
+            self._rung = False
             self._pause = SHORTEST_PAUSE
         self._alarm.clear()
 
     def _listen(self, connection: Connection) -> None:
-        wanted = frozenset(self._channel_of(name) for name in self._session.queue_names())
-        if missing := wanted - self._listening:
-            listen = "".join(f"LISTEN {quote_identifier(channel)};" for channel in sorted(missing))
-            ((backend_pid,),) = connection.execute(listen + "SELECT pg_backend_pid()", timeout=CALL_TIMEOUT)
+        """Have rings for all queues of ours delivered here, where that is possible and nobody else listens for us."""
+        self._find_way(connection)
+        if self._listener is None and self._is_notified:
+            wanted = frozenset(self._channel_of(name) for name in self._session.queue_names())
+            listen_to(connection, wanted - self._listening, timeout=CALL_TIMEOUT)
             self._listening = wanted
-            if backend_pid != connection.backend_pid and not self._said_that_it_polls:
-                self._said_that_it_polls = True
-                self._log.warning(
-                    "notifications_unavailable: a transaction pooler stands before the database, so jobs are found by "
-                    "polling, within %g s",
-                    self._poll_interval,
-                )
+
+    def _find_way(self, connection: Connection) -> None:
+        """Find out once whether notifications arrive. Until it is known, jobs are found by polling."""
+        if self._listener is not None or self._way is not None or time.monotonic() < self._find_way_at:
+            return
+        try:
+            with closing(Connection(self._url, f"leasequeue test {self._label}")) as other:
+                self._way = pooling.find_way(connection, other, self._queries)
+        except DatabaseUnavailable:
+            self._find_way_at = time.monotonic() + FIND_WAY_EVERY
+            if connection.closed:
+                raise
+        else:
+            policy = self._policy
+            pooling.announce(self._way, self._log, poll_interval=policy.poll_interval, lease=policy.lease)
 
     def _wanted(self) -> int:
         """How many jobs to claim now; 0 when it is better to wait. Call with the lock held."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections.abc import Iterable
 
 from . import errors
 from .connection import Connection
-from .queries import Queries
+from .queries import Queries, quote_identifier
 
 #: Seconds within which one process rings once for a queue. While it goes on sending, each next pause is twice as long,
 #: up to the longest: workers have enough to do. Claimers look again on their own until that long after the last ring.
@@ -28,6 +29,13 @@ def channel_name(schema: str, queue_name: str) -> str:
     if len(channel.encode()) > _CHANNEL_LIMIT:
         return "leasequeue." + hashlib.sha256(channel.encode()).hexdigest()[:32]
     return channel
+
+
+def listen_to(connection: Connection, channels: Iterable[str], *, timeout: float) -> None:
+    """Have rings on these channels delivered to a session, in one round trip, or none when there are no channels."""
+    statements = "".join(f"LISTEN {quote_identifier(channel)};" for channel in sorted(channels))
+    if statements:
+        connection.execute(statements, timeout=timeout)
 
 
 class Doorbell:

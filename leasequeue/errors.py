@@ -36,6 +36,14 @@ class SchemaMismatch(QueueError):
     """The queue's schema is of another version than this code."""
 
 
+class WrongDatabase(QueueError):
+    """``url`` and ``direct_url`` lead to different databases."""
+
+
+class StillInUse(QueueError):
+    """A schema is not removed: something would be lost that nobody said may be. A reason a line."""
+
+
 class MessageRefused(QueueError):
     """The message cannot be stored: it is not JSON that Postgres accepts, or one of its values is out of range."""
 

@@ -36,6 +36,9 @@ class Loop(threading.Thread, ABC):
 
     #: Shown as thread name and as ``application_name`` of the session.
     role: str = "loop"
+    #: Seconds of the longest pause between attempts after failures, and between two log lines about them.
+    longest_pause = BACKOFF_LONGEST
+    complain_every = COMPLAIN_EVERY
 
     def __init__(self, url: str, label: str) -> None:
         super().__init__(name=f"leasequeue {self.role}", daemon=True)
@@ -120,7 +123,7 @@ class Loop(threading.Thread, ABC):
         self._failures += 1
         self.failed_rounds += 1
         now = self.last_tick = time.monotonic()
-        if now - self._complained_at >= COMPLAIN_EVERY:
+        if now - self._complained_at >= self.complain_every:
             self._complained_at = now
             expected = isinstance(error, errors.DatabaseUnavailable | errors.QueueError)
             self._log.warning("loop_failed loop=%s: %s; it tries on", self.role, error, exc_info=not expected)
@@ -128,6 +131,6 @@ class Loop(threading.Thread, ABC):
             Trouble.DISK_FULL,
             Trouble.OVERLOAD,
         )
-        longest = BACKOFF_OVERLOAD if slow else BACKOFF_LONGEST
+        longest = max(BACKOFF_OVERLOAD if slow else 0.0, self.longest_pause)
         pause = min(BACKOFF_FIRST * 2 ** min(self._failures, 10), longest)
         self._stopping.wait(random.uniform(pause / 2, pause))

@@ -25,8 +25,10 @@ from .finisher import Finisher
 from .interruption import interrupt
 from .keeper import Keeper
 from .lease import Dead, Death, Done, HandBack, Lease, LeasedMessage, Outcome
+from .listener import Listener
 from .loop import Loop
 from .policy import Policy
+from .pooling import Way
 from .queries import Queries
 from .slots import Slots
 
@@ -41,7 +43,7 @@ class WorkerSession:
     """Opened when a worker boots (or when somebody consumes without one), closed when it has shut down.
 
     Three sessions with the database whatever the number of queues and threads: one claims and listens, one writes
-    outcomes, one keeps the heartbeat.
+    outcomes, one keeps the heartbeat. With a ``direct_url`` a fourth one, by that URL, listens.
     """
 
     def __init__(
@@ -55,12 +57,16 @@ class WorkerSession:
         channel_of: Callable[[str], str],
         ring: Callable[[Connection, str], None],
         on_death: Callable[[Death], None],
+        direct_url: str | None = None,
+        is_claiming: bool = True,
     ) -> None:
         self.worker_id = str(uuid.uuid4())
         self.label = self.worker_id[:8]
         self.host = socket.gethostname()
         self.pid = os.getpid()
         self.threads = threads
+        #: Whether jobs are claimed at all: a process that was switched off keeps its heartbeat and nothing else.
+        self.is_claiming = is_claiming
         self.closing = False
         self._drain_begun = False
         self._log = logging.getLogger("leasequeue.session")
@@ -85,8 +91,20 @@ class WorkerSession:
             ring=ring,
         )
         self._keeper = Keeper(self, queries, url=url, policy=policy, on_death=on_death)
+        self._listener: Listener | None = None
+        if direct_url is not None:
+            self._listener = Listener(
+                self, queries, direct_url=direct_url, url=url, channel_of=channel_of, policy=policy
+            )
         self._claimer = Claimer(
-            self, queries, url=url, channel_of=channel_of, poll_interval=policy.poll_interval, slots=slots
+            self,
+            queries,
+            url=url,
+            channel_of=channel_of,
+            policy=policy,
+            slots=slots,
+            listener=self._listener,
+            is_claiming=is_claiming,
         )
 
     def open(self) -> None:
@@ -94,13 +112,20 @@ class WorkerSession:
         self._keeper.register()
         for loop in (self._finisher, self._keeper, self._claimer):
             loop.start()
+        if self._listener is not None:
+            self._listener.start()
 
     # What the watchdog asks.
 
     @property
     def loops(self) -> tuple[Loop, ...]:
-        """The background loops, the one that claims first."""
+        """The loops that a worker cannot do without, the one that claims first."""
         return (self._claimer, self._finisher, self._keeper)
+
+    @property
+    def way(self) -> Way | None:
+        """How this process reaches the database, and whether it hears of new jobs; None: not known yet."""
+        return self._claimer.way
 
     @property
     def worker(self) -> Worker | None:
@@ -118,6 +143,8 @@ class WorkerSession:
         with self._lock:
             buffer = self._buffers.setdefault(queue_name, SimpleQueue())
         self._claimer.wake()
+        if self._listener is not None:
+            self._listener.wake()
         return buffer
 
     def start(self, lease: Lease) -> None:
@@ -215,7 +242,13 @@ class WorkerSession:
             "claimed": None if self._claimer.last_claim is None else now - self._claimer.last_claim,
             "finished": None if self._finisher.last_write is None else now - self._finisher.last_write,
             "live_threads": sum(thread.is_alive() for thread in threads) if threads else None,
-            "loops": json.dumps({loop.role: round(now - loop.last_good, 1) for loop in loops}),
+            "loops": json.dumps(
+                {
+                    **{loop.role: round(now - loop.last_good, 1) for loop in loops},
+                    "notified": None if self.way is None else self.way.notified,
+                    "claiming": self.is_claiming,
+                }
+            ),
         }
 
     @property
@@ -247,6 +280,10 @@ class WorkerSession:
     def look_again(self) -> None:
         """There may be work that no notification told of."""
         self._claimer.wake()
+
+    def hear_ring(self) -> None:
+        """The listener has heard that there is work."""
+        self._claimer.hear_ring()
 
     def _settled(self, settled: list[Lease]) -> None:
         with self._lock:
@@ -293,8 +330,8 @@ class WorkerSession:
         if self._drain_timer is not None:
             self._drain_timer.cancel()
         deadline = time.monotonic() + CLOSE_TIMEOUT
-        for loop in (self._claimer, self._finisher, self._keeper):
-            if loop.ident is not None:
+        for loop in (self._claimer, self._listener, self._finisher, self._keeper):
+            if loop is not None and loop.ident is not None:
                 loop.stop()
                 loop.join(max(0.0, deadline - time.monotonic()))
 

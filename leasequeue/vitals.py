@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,10 @@ class Pulse:
     running: int
     stuck_jobs: int
     loops: Mapping[str, LoopPulse]
+    #: Whether it claims jobs; one that was switched off stays idle.
+    claiming: bool = True
+    #: Whether notifications tell it of new jobs; None: not known yet.
+    notified: bool | None = None
 
     def trouble(self, stuck_after: float) -> str | None:
         """Why this process has to be replaced, in words; None when it has not.
@@ -71,6 +75,10 @@ class Pulse:
         if self.beat_seconds > SILENT_AFTER:
             return "silent"
         return "draining" if self.draining else "working"
+
+
+#: What a file tells as it is.
+_TOLD = frozenset(each.name for each in fields(Pulse)) - {"beat_seconds", "loops"}
 
 
 class PulseFile(FactFile):
@@ -97,4 +105,5 @@ def _pulse(facts: dict[str, Any]) -> tuple[float, Pulse]:
     now = time.monotonic()
     loops = {name: LoopPulse(now - tick, now - good) for name, (tick, good) in facts.pop("loops").items()}
     started, beat = facts.pop("started"), facts.pop("beat")
-    return started, Pulse(beat_seconds=now - beat, loops=loops, **facts)
+    known = {key: value for key, value in facts.items() if key in _TOLD}  # another release may tell more
+    return started, Pulse(beat_seconds=now - beat, loops=loops, **known)

@@ -154,6 +154,8 @@ class Watchdog(threading.Thread):
                 "live_threads": self.live_threads,
                 "running": sum(lease.thread_id is not None for lease in self._session.leases()),
                 "stuck_jobs": len(self._reported),
+                "claiming": self._session.is_claiming,
+                "notified": self._session.way.notified if self._session.way is not None else None,
                 # A loop that was asked to stop is not expected to tick any more.
                 "loops": {
                     loop.role: (loop.last_sign, loop.last_good) for loop in self._session.loops if not loop.is_stopping

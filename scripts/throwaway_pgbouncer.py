@@ -1,4 +1,4 @@
-"""A real pgbouncer in transaction mode before a server, for one test or one measurement, where it is installed."""
+"""A real pgbouncer before a server, for one test or one measurement, where it is installed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,30 @@ PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin
 #: Sessions with the server that all clients of a database share.
 POOL_SIZE = 4
 
+#: Seconds for which it refuses everybody when it could not reach the server: tests stop servers for a moment.
+LOGIN_RETRY_SECONDS = 1
+
 #: Seconds for it to listen.
 START_SECONDS = 10.0
 
 
 class Pooler:
-    """``with Pooler(server_url) as pooler: connect(pooler.url_of(url))``."""
+    """``with Pooler(server_url) as pooler: connect(pooler.url_of(url))``.
 
-    def __init__(self, server_url: str) -> None:
+    Parameters:
+      mode: ``transaction`` or ``session``: for how long a client has a session with the server to itself.
+      pool_size: sessions with the server that all clients of a database share.
+      certificate: files of the server's certificate and its key; then it takes clients with TLS alone.
+    """
+
+    def __init__(
+        self,
+        server_url: str,
+        *,
+        mode: str = "transaction",
+        pool_size: int = POOL_SIZE,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
         assert PROGRAM is not None
         parts = urlsplit(server_url)
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -41,9 +57,20 @@ class Pooler:
             "[pgbouncer]\n"
             f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
             f"auth_type = trust\nauth_file = {self._directory / 'users'}\n"
-            f"pool_mode = transaction\ndefault_pool_size = {POOL_SIZE}\nmax_client_conn = 500\n"
+            f"pool_mode = {mode}\ndefault_pool_size = {pool_size}\nmax_client_conn = 1000\n"
+            f"server_login_retry = {LOGIN_RETRY_SECONDS}\n" + self._tls(certificate)
         )
         self._process: subprocess.Popen[bytes] | None = None
+
+    def _tls(self, certificate: tuple[Path, Path] | None) -> str:
+        if certificate is None:
+            return ""
+        settings = ["client_tls_sslmode = require"]
+        for name, given in zip(("cert", "key"), certificate, strict=True):
+            # A copy of its own: as root it runs as somebody else, who may not look where the original lies.
+            settings.append(f"client_tls_{name}_file = {self._directory / name}")
+            (self._directory / name).write_bytes(given.read_bytes())
+        return "\n".join(settings) + "\n"
 
     def url_of(self, url: str) -> str:
         """The same database through the pooler."""

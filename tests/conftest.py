@@ -2,6 +2,10 @@
 
 Without configuration a throw-away server is started from the embedded Postgres programs. `TEST_DATABASE_URL`
 names another server instead; its user must be allowed to create databases.
+
+With `--pooler`, what is tested reaches its database through a real pgbouncer in transaction mode, with a pool of four
+for each database; what tests look at and change by themselves (`sql`, ledgers, templates) goes the direct way. A test
+that makes no sense there says why: `@pytest.mark.direct("reason")`.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import psycopg2
 import pytest
 from psycopg2.sql import SQL, Identifier
 from sql_access import Sql
+from throwaway_pgbouncer import PROGRAM, Pooler
 from throwaway_postgres import ThrowawayPostgres
 
 from settings import variable_names
@@ -29,6 +34,21 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 #: Schemas of the product, and the directory of their migrations (None: the runner's own).
 SCHEMAS: dict[str, Path | None] = {"dramatiq": None, "indexing": REPOSITORY / "indexing" / "migrations"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pooler", action="store_true", help="Through a pgbouncer in transaction mode (Debian package).")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what makes no sense through a pooler, each with its reason; all of it where there is no pgbouncer."""
+    if not config.getoption("pooler"):
+        return
+    for item in items:
+        if PROGRAM is None:
+            item.add_marker(pytest.mark.skip(reason="--pooler needs pgbouncer: apt-get install pgbouncer"))
+        elif (marker := item.get_closest_marker("direct")) is not None:
+            item.add_marker(pytest.mark.skip(reason=f"not through a pooler: {marker.args[0]}"))
 
 
 def pytest_configure() -> None:
@@ -86,6 +106,15 @@ class Server:
         with self._connection.cursor() as cursor:
             cursor.execute(SQL(statement).format(*map(Identifier, names)))
 
+    def advisory_locks(self) -> int:
+        """Advisory locks that anybody holds."""
+        self.run("SELECT")
+        assert self._connection is not None
+        with self._connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+            ((count,),) = cursor.fetchall()
+            return int(count)
+
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
@@ -109,11 +138,28 @@ def throwaway_server() -> Iterator[Callable[..., ThrowawayPostgres]]:
         yield make
 
 
+@pytest.fixture(scope="session")
+def through_pooler(pytestconfig: pytest.Config) -> Iterator[Callable[[str], str]]:
+    """How what is tested reaches a database whose URL is given: with `--pooler` through one, otherwise as it is."""
+    poolers: dict[str, Pooler] = {}
+    with ExitStack() as running:
+
+        def url_of(url: str) -> str:
+            if not pytestconfig.getoption("pooler"):
+                return url
+            place = urlsplit(url).netloc
+            if place not in poolers:
+                poolers[place] = running.enter_context(Pooler(url))
+            return poolers[place].url_of(url)
+
+        yield url_of
+
+
 @pytest.fixture
-def empty_database(server: Server) -> Iterator[str]:
+def empty_database(server: Server, through_pooler: Callable[[str], str]) -> Iterator[str]:
     """The URL of a fresh database with nothing in it."""
     name = server.create_database()
-    yield server.url_of(name)
+    yield through_pooler(server.url_of(name))
     server.drop_database(name)
 
 
@@ -133,17 +179,24 @@ def template(server: Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def database(server: Server, template: str) -> Iterator[str]:
-    """The URL of a fresh, migrated database."""
+def direct_database(server: Server, template: str) -> Iterator[str]:
+    """The URL of a fresh, migrated database, without a pooler in between."""
     name = server.create_database(template)
     yield server.url_of(name)
+    assert server.advisory_locks() == 0, "a session lock has leaked"
     server.drop_database(name)
 
 
 @pytest.fixture
-def sql(database: str) -> Iterator[Sql]:
+def database(direct_database: str, through_pooler: Callable[[str], str]) -> str:
+    """The same database as what is tested has it: with `--pooler` through one."""
+    return through_pooler(direct_database)
+
+
+@pytest.fixture
+def sql(direct_database: str) -> Iterator[Sql]:
     """Asks and changes the test's database: ``sql("SELECT ... %s", value)``."""
-    connection = psycopg2.connect(database)
+    connection = psycopg2.connect(direct_database)
     connection.autocommit = True
 
     def run(statement: str, *values: object) -> list[tuple[Any, ...]]:

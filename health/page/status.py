@@ -256,7 +256,7 @@ def _workers(facts: HealthFacts) -> Html:
     rows = []
     for worker in facts.workers:
         live = worker.threads if worker.live_threads is None else worker.live_threads
-        state = "draining" if worker.draining else "working"
+        state = "draining" if worker.draining else "working" if worker.claiming else "paused by QUEUE_ENABLED"
         age, silent = short_time(worker.started_seconds), short_time(worker.silent_seconds)
         rows.append(
             (worker.host, str(worker.pid), state, f"{live} of {worker.threads}", str(worker.holds), age, silent)

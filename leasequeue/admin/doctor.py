@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .. import errors, migrations
+from .. import errors, migrations, pooling
 from ..connection import Connection
 from ..loop import CALL_TIMEOUT
 from ..sqlstate import Trouble
-from . import pooling
 from .drift import drift
+from .facts import WorkerFacts
 from .queues import Queues
 
 if TYPE_CHECKING:
@@ -101,20 +102,37 @@ class Doctor:
                 yield Finding(name, "warning", f"could not be asked: {error}", "Ask again with a role that may.")
 
     def _connection(self, one: Connection, other: Connection) -> Iterator[Finding]:
-        kind = pooling.kind_of(one, other, self._queries)
-        hears = pooling.hears_notifications(one, other)
-        poll = f"jobs are found by polling, every {self._broker.policy.poll_interval:g} s"
-        if kind is pooling.Kind.TRANSACTION_POOLER:
-            advice = "Use the direct connection or the session pooler for workers, or live with the poll."
-            yield Finding("connection", "warning", f"{kind.value}: {poll}", advice)
+        policy = self._broker.policy
+        if self._broker.direct_url is None:
+            way = pooling.find_way(one, other, self._queries)
         else:
-            yield Finding("connection", "ok", kind.value)
-        if hears:
+            try:
+                way = self._way_with_direct_url(self._broker.direct_url, one, other)
+            except (errors.DatabaseUnavailable, errors.WrongDatabase) as error:
+                yield Finding("direct connection", "failure", str(error), "Correct direct_url, or leave it out.")
+                way = pooling.find_way(one, other, self._queries)
+            else:
+                yield Finding("direct connection", "ok", "leads to the same database")
+        if way.kind is pooling.Kind.DIRECT:
+            yield Finding("connection", "ok", way.kind.words)
+        else:
+            told = f"{way.kind.words}: a worker that dies is noticed by its silence, after {policy.lease:g} s"
+            if way.notified:
+                yield Finding("connection", "ok", told)
+            else:
+                advice = "Live with it, or use the direct connection or the session pooler for workers."
+                yield Finding("connection", "warning", told, advice)
+        if way.notified:
             yield Finding("notifications", "ok", "delivered")
         else:
-            yield Finding(
-                "notifications", "warning", f"LISTEN delivers nothing: {poll}", "A pooler or a proxy stands in between."
-            )
+            poll = f"LISTEN delivers nothing: jobs are found by polling, within {policy.poll_interval:g} s"
+            advice = "Live with it, or give a direct_url, on which workers listen."
+            yield Finding("notifications", "warning", poll, advice)
+
+    def _way_with_direct_url(self, direct_url: str, one: Connection, other: Connection) -> pooling.Way:
+        with closing(Connection(direct_url, "leasequeue doctor")) as direct:
+            pooling.check_same_database(one, direct, self._queries)
+            return pooling.find_way_apart(direct, one, other, self._queries)
 
     def _clock(self, connection: Connection) -> Iterator[Finding]:
         before = time.time()
@@ -222,9 +240,18 @@ class Doctor:
                 yield Finding("dead rows", "ok", told)
 
     def _workers(self) -> Iterator[Finding]:
-        snapshot_of = self._broker.ask("workers", {"lease": self._broker.policy.lease}, timeout=TIMEOUT)
-        served = {queue for row in snapshot_of for queue in row[4]}
+        rows = self._broker.ask("workers", {"lease": self._broker.policy.lease}, timeout=TIMEOUT)
+        living = [WorkerFacts(*row) for row in rows]
+        served = {queue for worker in living for queue in worker.queues}
         is_well = True
+        if idle := [worker for worker in living if worker.claiming is False]:
+            is_well = False
+            told = f"{len(idle)} of {len(living)} processes are switched off: they claim nothing, and jobs are kept"
+            yield Finding("workers", "warning", told, "Switch them on again.")
+        if deaf := [worker for worker in living if worker.notified is False]:
+            is_well = False
+            told = f"{len(deaf)} of {len(living)} processes find jobs by polling: no notification reaches them"
+            yield Finding("workers", "warning", told, "See notifications; each of them has logged why.")
         for report in Queues(self._broker).report():
             name, ready = report.facts.name, report.facts.ready
             if report.paused_at is not None:
@@ -240,7 +267,7 @@ class Doctor:
                     "Start a worker.",
                 )
         if is_well:
-            yield Finding("workers", "ok", f"{len(snapshot_of)} processes; no queue waits for one")
+            yield Finding("workers", "ok", f"{len(living)} processes; no queue waits for one")
 
 
 def _bytes(count: int) -> str:

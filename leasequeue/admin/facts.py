@@ -41,6 +41,9 @@ class WorkerFacts:
     silent_seconds: float
     #: Jobs it holds.
     holds: int
+    #: Whether notifications tell it of new jobs, and whether it claims any; None: it has not said, or is too old to.
+    notified: bool | None = None
+    claiming: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

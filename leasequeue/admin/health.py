@@ -36,6 +36,10 @@ class WorkerHealth:
     live_threads: int | None
     queues: list[str]
     draining: bool
+    #: Whether notifications tell it of new jobs; None: it has not said yet.
+    notified: bool | None
+    #: Whether it claims jobs. One that was switched off lives and stays idle.
+    claiming: bool
     started_seconds: float
     #: Since its last heartbeat.
     silent_seconds: float
@@ -68,7 +72,7 @@ class HealthFacts:
         Jobs wait longer than ``threshold`` seconds, in a queue that somebody consumes, and for that long nobody has
         claimed or finished anything. A worker that is busy with a job within its time limit is a reason to wait.
         """
-        consumed = {name for worker in self.workers for name in worker.queues}
+        consumed = {name for worker in self.workers if worker.claiming for name in worker.queues}
         late = [
             queue
             for queue in self.queues
@@ -88,7 +92,10 @@ class HealthFacts:
         )
 
     def unconsumed(self, threshold: float) -> list[QueueFacts]:
-        """Queues whose jobs wait longer than ``threshold`` seconds and from which no living worker takes."""
+        """Queues whose jobs wait longer than ``threshold`` seconds and from which no living worker takes.
+
+        Not those whose workers were all switched off: that is told of the workers.
+        """
         consumed = {name for worker in self.workers for name in worker.queues}
         return [
             queue

@@ -140,12 +140,7 @@ def _run_once(connection: Connection, schema: str, migration: Migration) -> bool
     name = quote_identifier(schema)
     try:
         connection.execute("BEGIN", timeout=LOCK_TIMEOUT)
-        # One lock a schema, held until the transaction ends; whoever waited for it looks again.
-        connection.execute(
-            "SELECT pg_advisory_xact_lock(%(space)s, %(key)s)",
-            {"space": zlib.crc32(b"leasequeue") - 2**31, "key": zlib.crc32(schema.encode()) - 2**31},
-            timeout=MIGRATION_TIMEOUT,
-        )
+        lock_schema(connection, schema)  # whoever waited for it looks again
         if current(connection, schema, timeout=LOCK_TIMEOUT) >= migration.version:
             connection.execute("ROLLBACK", timeout=LOCK_TIMEOUT)
             return False
@@ -168,6 +163,15 @@ def _run_once(connection: Connection, schema: str, migration: Migration) -> bool
         _rollback(connection)
         raise
     return True
+
+
+def lock_schema(connection: Connection, schema: str) -> None:
+    """Let nobody else migrate or remove the schema until the transaction ends. Waits for whoever does."""
+    connection.execute(
+        "SELECT pg_advisory_xact_lock(%(space)s, %(key)s)",
+        {"space": zlib.crc32(b"leasequeue") - 2**31, "key": zlib.crc32(schema.encode()) - 2**31},
+        timeout=MIGRATION_TIMEOUT,
+    )
 
 
 def _rollback(connection: Connection) -> None:

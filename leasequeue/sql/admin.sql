@@ -53,7 +53,8 @@ SELECT wanted.queue_name,
 -- name: workers
 SELECT worker_id::text, host, pid, threads, queues, draining, started_at, heartbeat_at,
        extract(epoch FROM now() - heartbeat_at)::float8,
-       (SELECT count(*) FROM {schema}.queue AS q WHERE q.state = 'consumed' AND q.worker_id = w.worker_id)
+       (SELECT count(*) FROM {schema}.queue AS q WHERE q.state = 'consumed' AND q.worker_id = w.worker_id),
+       (loops ->> 'notified')::boolean, (loops ->> 'claiming')::boolean
   FROM {schema}.worker AS w
  WHERE dead_at IS NULL AND heartbeat_at > now() - %(lease)s * interval '1 second'
  ORDER BY started_at

@@ -1,6 +1,11 @@
 -- name: backend
 SELECT pg_backend_pid()
 
+-- name: identity
+-- Which database of which server: a name may lead to another one.
+SELECT d.datname::text, d.oid::bigint, pg_postmaster_start_time()
+  FROM pg_database AS d WHERE d.datname = current_database()
+
 -- name: clock
 SELECT extract(epoch FROM clock_timestamp())::float8
 

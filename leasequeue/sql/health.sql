@@ -15,7 +15,8 @@ WITH RECURSIVE waiting (queue_name) AS (
            ORDER BY q.queue_name LIMIT 1) FROM dead WHERE dead.queue_name IS NOT NULL
 ), living AS (
   SELECT worker_id, host, pid, threads, live_threads, queues, draining, started_at, heartbeat_at, claimed_at, finished_at,
-         coalesce((loops ->> 'claim')::float8, 0) AS claim_good_seconds
+         coalesce((loops ->> 'claim')::float8, 0) AS claim_good_seconds,
+         (loops ->> 'notified')::boolean AS notified, coalesce((loops ->> 'claiming')::boolean, true) AS claiming
     FROM {schema}.worker
    WHERE dead_at IS NULL AND heartbeat_at > now() - %(lease)s * interval '1 second'
 ), running AS (
@@ -44,7 +45,7 @@ SELECT current_setting('transaction_read_only') = 'off',
        (SELECT coalesce(jsonb_agg(counted ORDER BY name), '[]') FROM counted),
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
                  'worker_id', w.worker_id, 'host', w.host, 'pid', w.pid, 'threads', w.threads, 'live_threads', w.live_threads,
-                 'queues', w.queues, 'draining', w.draining,
+                 'queues', w.queues, 'draining', w.draining, 'notified', w.notified, 'claiming', w.claiming,
                  'started_seconds', greatest(0, extract(epoch FROM now() - w.started_at)),
                  'silent_seconds', greatest(0, extract(epoch FROM now() - w.heartbeat_at)),
                  'holds', (SELECT count(*) FROM running WHERE running.worker_id = w.worker_id),

@@ -10,7 +10,8 @@ ON CONFLICT (worker_id) DO NOTHING
 -- name: heartbeat
 -- I2, I4: says that this worker lives, and asks for how long it had been silent (null: it was judged dead), whether
 -- another one is late, and what the database believes this one holds, from its oldest open claim on (what lies before are
--- remains), and whether a periodic job is due. One statement, so that an idle worker costs next to nothing.
+-- remains), and whether a periodic job is due. One statement, so that an idle worker costs next to nothing. `loops` also
+-- tells whether the worker is notified of new jobs, and whether it claims any.
 WITH beat AS (
   UPDATE {schema}.worker AS w
      SET heartbeat_at = now(), queues = %(queues)s, draining = %(draining)s,

@@ -78,14 +78,15 @@ class Workers:
 
 
 @pytest.fixture
-def fault_actors(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def fault_actors(database: str, direct_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The actors' module as an API process has it, on this test's database, with the ledger made."""
-    yield from load_fault_actors(database, monkeypatch)
+    yield from load_fault_actors(database, direct_database, monkeypatch)
 
 
-def load_fault_actors(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The same on any database."""
+def load_fault_actors(url: str, ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The same on any database. The ledger is written on the direct way, whatever stands before the queue."""
     monkeypatch.setenv("FAULT_DATABASE_URL", url)
+    monkeypatch.setenv("FAULT_LEDGER_URL", ledger_url)
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     sys.modules.pop("fault_actors", None)
     module = importlib.import_module("fault_actors")

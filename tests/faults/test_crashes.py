@@ -19,6 +19,7 @@ StartWorkers = Callable[..., Workers]
 QUICK = {"heartbeat": 0.4, "lease": 8.0}
 
 
+@pytest.mark.direct("behind a pooler a dead worker is noticed by its silence alone: test_pooler.py")
 def test_a_job_whose_worker_is_killed_is_run_again_by_another_within_ten_seconds(
     fault_actors: ModuleType, start_workers: StartWorkers, sql: Sql
 ) -> None:

@@ -36,9 +36,15 @@ def own_server(throwaway_server: Callable[..., ThrowawayPostgres]) -> ThrowawayP
 
 
 @pytest.fixture
-def own_actors(own_server: ThrowawayPostgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def own_url(own_server: ThrowawayPostgres, through_pooler: Callable[[str], str]) -> str:
+    """That server as its workers have it."""
+    return through_pooler(own_server.url)
+
+
+@pytest.fixture
+def own_actors(own_server: ThrowawayPostgres, own_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The actors' module on that server."""
-    yield from load_fault_actors(own_server.url, monkeypatch)
+    yield from load_fault_actors(own_url, own_server.url, monkeypatch)
 
 
 def sql_on(server: ThrowawayPostgres) -> Sql:
@@ -58,11 +64,11 @@ def sql_on(server: ThrowawayPostgres) -> Sql:
 
 
 def test_after_an_outage_of_three_leases_every_worker_keeps_its_job_and_ends_that_could_not_be_written_are(
-    own_server: ThrowawayPostgres, own_actors: ModuleType, start_workers: StartWorkers
+    own_server: ThrowawayPostgres, own_url: str, own_actors: ModuleType, start_workers: StartWorkers
 ) -> None:
     sql = sql_on(own_server)
     for _ in range(2):
-        start_workers(url=own_server.url, processes=2, threads=1, heartbeat=0.3, lease=1.5)
+        start_workers(url=own_url, processes=2, threads=1, heartbeat=0.3, lease=1.5)
     for number in range(2):
         own_actors.work.send(f"ends meanwhile {number}", 1.5)
         own_actors.work.send(f"ends later {number}", 7.0)
@@ -79,13 +85,13 @@ def test_after_an_outage_of_three_leases_every_worker_keeps_its_job_and_ends_tha
 
 
 def test_a_worker_that_died_in_an_outage_is_told_from_those_that_come_back(
-    own_server: ThrowawayPostgres, own_actors: ModuleType, start_workers: StartWorkers
+    own_server: ThrowawayPostgres, own_url: str, own_actors: ModuleType, start_workers: StartWorkers
 ) -> None:
     sql = sql_on(own_server)
-    lost = start_workers(url=own_server.url, threads=1, heartbeat=0.3, lease=1.5)
+    lost = start_workers(url=own_url, threads=1, heartbeat=0.3, lease=1.5)
     own_actors.work.send("of the dead", 2.0)
     wait_until(lambda: sql(RUNNING) == [(1,)], 10, "the job was not started")
-    start_workers(url=own_server.url, threads=1, heartbeat=0.3, lease=1.5)
+    start_workers(url=own_url, threads=1, heartbeat=0.3, lease=1.5)
     own_actors.work.send("of the living", 9.0)
     wait_until(lambda: sql(RUNNING) == [(2,)], 10, "the job was not started")
 
@@ -101,6 +107,7 @@ def test_a_worker_that_died_in_an_outage_is_told_from_those_that_come_back(
     check_invariants(sql, sent=2)
 
 
+@pytest.mark.direct("it ends sessions by name, and the pooler's have no name of ours: test_pooler.py")
 def test_workers_claim_again_soon_after_each_of_many_random_disconnections(
     fault_actors: ModuleType, start_workers: StartWorkers, sql: Sql
 ) -> None:
@@ -130,10 +137,10 @@ def test_workers_claim_again_soon_after_each_of_many_random_disconnections(
 
 
 def test_claims_go_on_after_a_time_in_which_the_server_refused_writes(
-    own_server: ThrowawayPostgres, own_actors: ModuleType, start_workers: StartWorkers
+    own_server: ThrowawayPostgres, own_url: str, own_actors: ModuleType, start_workers: StartWorkers
 ) -> None:
     sql = sql_on(own_server)
-    start_workers(url=own_server.url, heartbeat=0.4, lease=2.0)
+    start_workers(url=own_url, heartbeat=0.4, lease=2.0)
     own_server.reload({"default_transaction_read_only": "on"})
     message = own_actors.nothing.message()
     sql(

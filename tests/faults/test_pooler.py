@@ -21,7 +21,10 @@ from .ledger import DONE, RUNNING, check_invariants, has
 
 StartWorkers = Callable[..., Workers]
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed: apt-get install pgbouncer")
+pytestmark = [
+    pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed: apt-get install pgbouncer"),
+    pytest.mark.direct("it starts poolers of its own"),
+]
 
 
 def advisory_locks(url: str) -> int:

@@ -19,18 +19,21 @@ StartWorkers = Callable[..., Workers]
 
 
 def test_jobs_that_wait_survive_a_restart_of_everything(
-    throwaway_server: Callable[..., ThrowawayPostgres], start_workers: StartWorkers
+    throwaway_server: Callable[..., ThrowawayPostgres],
+    start_workers: StartWorkers,
+    through_pooler: Callable[[str], str],
 ) -> None:
     server = throwaway_server(settings={"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"})
     migrations.migrate(server.url, schema="dramatiq")
-    api = LeaseBroker(url=server.url)
+    url = through_pooler(server.url)
+    api = LeaseBroker(url=url)
     for _ in range(20):
         api.enqueue(Message("default", "nothing", (), {}, {}))
     api.close()
 
     server.stop(immediate=True)
     server.start()
-    start_workers(url=server.url)
+    start_workers(url=url)
 
     connection = psycopg2.connect(server.url)
     try:

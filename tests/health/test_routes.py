@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from sql_access import Sql
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from waiting import wait_until
 
 from health import Checks, Scope, make_app
 from health.app import openapi
@@ -231,3 +232,21 @@ def test_a_queue_that_an_operator_has_paused_is_not_stalled(client: Client, sql:
     sql(STALE % {"claimed": 90, "finished": 90, "claim": 1, "running": "NULL"})
     sql("INSERT INTO dramatiq.paused (queue_name) VALUES ('index-repo')")
     assert codes(client.get("/queue/health").json()["reasons"]) == []
+
+
+def test_a_queue_whose_workers_are_all_switched_off_is_not_stalled_but_one_that_claims_and_does_not_is(
+    client: Client, sql: Sql
+) -> None:
+    sql(STALE % {"claimed": 90, "finished": 90, "claim": 1, "running": "NULL"})
+    sql('UPDATE dramatiq.worker SET loops = loops || \'{"claiming": false, "notified": false}\'')
+    body = client.get("/queue/health").json()
+    assert codes(body["reasons"]) == []
+    assert codes(body["warnings"]) == ["queue_disabled", "polling"]
+    assert "1 of 1 worker processes are paused by QUEUE_ENABLED" in body["warnings"][0]["text"]
+    assert "find jobs by polling, within 2 s" in body["warnings"][1]["text"]
+
+    sql(
+        "INSERT INTO dramatiq.worker (worker_id, host, pid, threads, queues, started_at) "
+        "VALUES (gen_random_uuid(), 'machine-8', 1, 1, '{index-repo}', now() - interval '1 hour')"
+    )
+    wait_until(lambda: codes(client.get("/queue/health").json()["reasons"]) == ["stalled"], 5, "it is not told")

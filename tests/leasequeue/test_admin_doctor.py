@@ -15,6 +15,8 @@ from leasequeue import LeaseBroker
 from leasequeue.admin import Queues, doctor
 from leasequeue.admin.doctor import Doctor, Finding
 
+pytestmark = pytest.mark.direct("it would tell of the pooler each time; tests with one of their own are here")
+
 #: What the throw-away server of the tests is told to spare itself.
 _OF_THE_TESTS = ("fsync is off", "full_page_writes is off")
 
@@ -158,6 +160,42 @@ def test_a_transaction_pooler_is_recognized_and_what_it_swallows(
         found = {each.name: each for each in ailments(broker)}
         broker.close()
 
-    assert found["connection"].told.startswith("through a transaction pooler: jobs are found by polling")
-    assert found["notifications"].told.startswith("LISTEN delivers nothing")
+    assert found["connection"].told.startswith("through a transaction pooler: a worker that dies is noticed by its")
+    assert found["notifications"].told == "LISTEN delivers nothing: jobs are found by polling, within 0.05 s"
     assert set(found) == {"connection", "notifications"}, "all other questions are answered through it, too"
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="needs pgbouncer")
+def test_a_direct_url_makes_up_for_a_pooler_and_one_that_leads_elsewhere_or_nowhere_fails(
+    make_broker: Callable[..., LeaseBroker], database: str, empty_database: str
+) -> None:
+    def examined(direct_url: str) -> dict[str, Finding]:
+        broker = make_broker(url=url, direct_url=direct_url)
+        return {each.name: each for each in Doctor(broker).examine()}
+
+    with Pooler(database) as pooler:
+        url = pooler.url_of(database)
+        well = examined(database)
+        elsewhere = examined(empty_database)
+        nowhere = examined("postgresql://nobody:secret@127.0.0.1:1/nothing")
+
+    assert (well["direct connection"].level, well["connection"].level, well["notifications"].level) == ("ok",) * 3
+    for failed in (elsewhere, nowhere):
+        assert failed["direct connection"].level == "failure"
+        assert failed["notifications"].level == "warning"
+        assert "secret" not in str(failed)
+    assert "expected direct_url to lead to the database of url" in elsewhere["direct connection"].told
+
+
+def test_workers_that_poll_or_are_switched_off_are_counted(broker: LeaseBroker, sql: Sql) -> None:
+    told = ['{"notified": false, "claiming": true}', '{"notified": true, "claiming": false}', None]
+    for loops in told:
+        sql(
+            "INSERT INTO dramatiq.worker (worker_id, host, pid, threads, queues, loops) "
+            "VALUES (gen_random_uuid(), 'here', 1, 1, '{}', %s)",
+            loops,
+        )
+    assert [(each.name, each.level, each.told.partition(":")[0]) for each in ailments(broker)] == [
+        ("workers", "warning", "1 of 3 processes are switched off"),
+        ("workers", "warning", "1 of 3 processes find jobs by polling"),
+    ]

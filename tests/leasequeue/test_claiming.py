@@ -227,9 +227,9 @@ def test_jobs_sent_right_behind_a_ring_are_found_without_a_ring_of_their_own(
     wait_until(lambda: len(ran) == 2_000, 5, "the last jobs of a stream were overlooked")
 
 
-def test_a_stream_of_jobs_rings_rarely_and_with_empty_payloads(broker: LeaseBroker, database: str) -> None:
+def test_a_stream_of_jobs_rings_rarely_and_with_empty_payloads(broker: LeaseBroker, direct_database: str) -> None:
     broker.declare_queue("default")
-    listener = psycopg2.connect(database)
+    listener = psycopg2.connect(direct_database)
     listener.autocommit = True
     with listener.cursor() as cursor:
         cursor.execute('LISTEN "dramatiq.default"')
@@ -281,6 +281,7 @@ def test_small_jobs_behind_long_ones_go_back_for_other_workers(
     broker.join("default", timeout=10_000)
 
 
+@pytest.mark.direct("it counts sessions with the server, which are the pooler's")
 @pytest.mark.parametrize("queues", [1, 30])
 def test_a_worker_process_has_three_sessions_for_any_number_of_queues(
     queues: int, make_broker: Callable[..., LeaseBroker], start_worker: StartWorker, sql: Sql

@@ -32,11 +32,13 @@ def test_a_send_to_a_database_that_is_away_fails_within_its_bound(make_broker: C
 
 
 def test_a_send_goes_through_a_restart_of_the_database(
-    make_broker: Callable[..., LeaseBroker], throwaway_server: Callable[..., ThrowawayPostgres]
+    make_broker: Callable[..., LeaseBroker],
+    throwaway_server: Callable[..., ThrowawayPostgres],
+    through_pooler: Callable[[str], str],
 ) -> None:
     server = throwaway_server()
     migrations.migrate(server.url, schema="dramatiq")
-    broker = make_broker(url=server.url)
+    broker = make_broker(url=through_pooler(server.url))
     broker.enqueue(anything())
     server.stop(immediate=True)
     server.start()
@@ -84,6 +86,7 @@ def test_a_pool_lends_no_more_than_it_has_and_says_so(database: str) -> None:
     pool.close()
 
 
+@pytest.mark.direct("it ends the server's process of a session, which is the pooler's")
 def test_a_session_that_broke_is_not_lent_again(database: str, sql: Sql) -> None:
     pool = Pool(database, "test pool", 1)
     with pool.connection(5) as first:
