@@ -22,6 +22,7 @@ from .claimer import Claimer
 from .connection import Connection
 from .errors import LeaseLost
 from .finisher import Finisher
+from .herald import TELL_WITHIN, Herald
 from .interruption import interrupt
 from .keeper import Keeper
 from .lease import Dead, Death, Done, HandBack, Lease, LeasedMessage, Outcome
@@ -84,7 +85,8 @@ class WorkerSession:
             settled=self._settled,
             ring=ring,
         )
-        self._keeper = Keeper(self, queries, url=url, policy=policy, on_death=on_death)
+        self._herald = Herald(on_death)
+        self._keeper = Keeper(self, queries, url=url, policy=policy, tell=self._herald.tell)
         self._claimer = Claimer(
             self, queries, url=url, channel_of=channel_of, poll_interval=policy.poll_interval, slots=slots
         )
@@ -92,6 +94,7 @@ class WorkerSession:
     def open(self) -> None:
         """Register with the database and start the loops. Raises when the database is away or has no such schema."""
         self._keeper.register()
+        self._herald.start()
         for loop in (self._finisher, self._keeper, self._claimer):
             loop.start()
 
@@ -261,7 +264,7 @@ class WorkerSession:
         for lease in settled:
             if isinstance(lease.outcome, Dead) and not lease.lost:
                 outcome = lease.outcome
-                self._keeper.report(Death(lease.message_id, lease.queue_name, outcome.reason, outcome.error))
+                self._herald.tell(Death(lease.message_id, lease.queue_name, outcome.reason, outcome.error))
 
     # The end.
 
@@ -297,6 +300,7 @@ class WorkerSession:
             if loop.ident is not None:
                 loop.stop()
                 loop.join(max(0.0, deadline - time.monotonic()))
+        self._herald.close(max(0.0, min(TELL_WITHIN, deadline - time.monotonic())))
 
     def _hand_back_unstarted(self) -> None:
         waiting: list[LeasedMessage] = []
