@@ -50,6 +50,8 @@ class Result:
 
     codes: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
+    #: Seconds that the sender was late: how long it waited for a processor itself, whatever the answer took.
+    late: list[float] = field(default_factory=list)
     questions: int = 0
 
     def at(self, share: float) -> float:
@@ -90,7 +92,9 @@ async def fire(port: int, rate: float, seconds: float) -> Result:
     started = time.monotonic()
     async with asyncio.TaskGroup() as group:
         for number in range(count):
-            await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
+            due = started + number / rate
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            result.late.append(time.monotonic() - due)
             group.create_task(client.probe(result))
     client.close()
     return result
@@ -242,8 +246,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--write", action="store_true", help="put the table into docs/health.md")
     chosen = parser.parse_args(arguments)
     rows = [
-        "| database | probes | answers | questions to it | median | p99 | slowest | load |",
-        "|---|---|---|---|---|---|---|---|",
+        "| database | probes | answers | questions to it | median | p99 | slowest | sender late by | load |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory(prefix="indexq-probes-") as directory:
         for measured in (with_a_database, on_a_crowded_processor, without_an_answer):
@@ -251,7 +255,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 codes = ", ".join(f"{code} x {count:,}" for code, count in result.codes.items())
                 times = " | ".join(f"{result.at(share) * 1000:.0f} ms" for share in (0.5, 0.99, 1.0))
                 load = f"{os.getloadavg()[0]:.1f}"
-                rows.append(f"| {name} | {len(result.seconds):,} | {codes} | {result.questions} | {times} | {load} |")
+                late = f"{max(result.late) * 1000:.0f} ms"
+                figures = " | ".join([codes, str(result.questions), times, late, load])
+                rows.append(f"| {name} | {len(result.seconds):,} | {figures} |")
                 print(rows[-1], flush=True)
     if chosen.write:
         before, _, rest = DOCUMENT.read_text("utf-8").partition(BEGIN)
