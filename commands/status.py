@@ -14,6 +14,7 @@ import click
 from indexing.jobs import JobRow, get_job, latest_jobs
 from leasequeue.admin import Admin, JobFacts
 
+from .attempts import attempt_line
 from .database import Database
 from .failures import CommandFailed
 from .output import json_option, local_time, print_details, print_json, print_table, short_sha, short_time
@@ -104,6 +105,7 @@ def _details(row: JobRow, facts: Facts, now: datetime) -> list[tuple[str, str]]:
         ("Skipped", _counts(stats.get("skips_by_reason"))),
         ("Retries", str(row.retry_count)),
         ("Crashes", str(queued.crashes) if queued is not None and queued.crashes else None),
+        ("Earlier", "\n".join(map(attempt_line, queued.attempts)) if queued is not None else None),
         ("Created", local_time(row.created_at)),
         ("Started", local_time(row.started_at) if row.started_at else None),
         ("Finished", local_time(row.finished_at) if row.finished_at else None),

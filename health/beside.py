@@ -41,7 +41,15 @@ class _Server(uvicorn.Server):
 
 def serve_until_workers_end(app: Starlette, checks: Checks, *, host: str, port: int) -> int:
     """Serve until we were told to end, or dramatiq's master is gone, and no worker process of it lives any more."""
+    _leave_the_session_of_the_workers()
     return asyncio.run(_Beside(app, checks, host, port).run())
+
+
+def _leave_the_session_of_the_workers() -> None:
+    # Linux shares the processors out among sessions first (where no control group does it): in the session of workers
+    # that burn them, an answer waits until the next turn of all of them together, for a third of a second and more.
+    with contextlib.suppress(PermissionError):  # we lead a process group, and so are nobody's fork
+        os.setsid()
 
 
 class _Beside:

@@ -14,7 +14,7 @@ from leasequeue.vitals import Pulse, read_pulses
 from .shared import Shared
 
 #: Seconds for the question to the database, connecting included.
-QUESTION_WITHIN = 1.2
+QUESTION_WITHIN = 1.0
 
 #: Seconds after which an answer leaves without it: a name server that hangs is the one thing that no deadline reaches.
 ANSWER_WITHIN = 1.5
@@ -22,6 +22,10 @@ ANSWER_WITHIN = 1.5
 #: Seconds for which an answer of the database, and a look at the processes of this machine, are good for everybody.
 KEEP_FACTS = 1.0
 KEEP_PULSES = 0.2
+
+#: Seconds for which an answer of the database is given while it is asked again, so that nobody waits for it: as long as
+#: the question may take. What is true of the database is told after as many seconds.
+KEEP_MEANWHILE = KEEP_FACTS + QUESTION_WITHIN
 
 
 class Scope(Enum):
@@ -80,7 +84,9 @@ class Checks:
         self._parent_pid = parent_pid
         self._has_started = False
         question = HealthQuestion(broker)
-        self._facts = Shared(lambda: question.ask(QUESTION_WITHIN), keep=KEEP_FACTS, within=ANSWER_WITHIN)
+        self._facts = Shared(
+            lambda: question.ask(QUESTION_WITHIN), keep=KEEP_FACTS, within=ANSWER_WITHIN, meanwhile=KEEP_MEANWHILE
+        )
         self._pulses: list[Pulse] = []
         self._pulses_at = float("-inf")
 

@@ -106,7 +106,8 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         self.facts_directory = facts_directory
         self._auto_migrate = auto_migrate
         #: Told of each job that this process dead-lettered, also of those that never ran here: expired, or given up
-        #: because their workers died. Called by a background thread within a heartbeat; an error in it is logged.
+        #: because their workers died. Called at most once a death, by a thread of its own that nothing waits for but
+        #: the end of the process, and that for a few seconds only; an error in it is logged.
         self.on_death: Callable[[Death], None] | None = None
         self._senders = Pool(url, "leasequeue send", sender_sessions)
         self._sender = Sender(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from .alarm import Alarm
@@ -49,13 +48,13 @@ class Keeper(Loop):
         *,
         url: str,
         policy: Policy,
-        on_death: Callable[[Death], None],
+        tell: Callable[[Death], None],
     ) -> None:
         super().__init__(url, session.label)
         self._session = session
         self._queries = queries
         self._policy = policy
-        self._on_death = on_death
+        self._tell = tell
         self._grace = MISSED_BEFORE_JUDGED * policy.heartbeat
         self._comeback = self._grace + COMEBACK_TIME
         #: Since when this worker hears of the others (monotonic seconds), and how long it gives those who were heard of
@@ -67,7 +66,6 @@ class Keeper(Loop):
         self._retention = Retention(queries, policy)
         self._tick_is_due = False
         self._suspects: set[tuple[str, int]] = set()
-        self._deaths: SimpleQueue[Death] = SimpleQueue()
         self._alarm = Alarm()
 
     def register(self) -> None:
@@ -77,11 +75,6 @@ class Keeper(Loop):
         """
         self._announce(self.connection())
         self._patience = self._grace  # a boot is no outage
-
-    def report(self, death: Death) -> None:
-        """Have the application told of a death soon, on this loop's thread. From any thread."""
-        self._deaths.put(death)
-        self.wake()
 
     def wake(self) -> None:
         self._alarm.ring()
@@ -94,7 +87,6 @@ class Keeper(Loop):
         self._patience = self._comeback
 
     def round(self) -> None:
-        self._tell_deaths()
         connection = self.connection()
         somebody_is_late = self._beat(connection)
         if not self._session.closing:
@@ -109,7 +101,6 @@ class Keeper(Loop):
         self._alarm.clear()
 
     def finish(self) -> None:
-        self._tell_deaths()
         connection = self.connection()
         connection.execute(self._queries["deregister"], {"worker_id": self._session.worker_id}, timeout=CALL_TIMEOUT)
         self._alarm.close()
@@ -206,12 +197,11 @@ class Keeper(Loop):
                 worker_id,
             )
             if state == "rejected":
-                self._deaths.put(Death(message_id, queue_name, "crashed", error))
+                self._tell(Death(message_id, queue_name, "crashed", error))
         self._give_way(connection, dead)
         if rescued:
             self._session.rescued += len(rescued)
             self._session.look_again()
-            self._tell_deaths()
 
     def _take_over(self, connection: Connection, dead: list[Row], *, keyed: bool) -> list[Row]:
         parameters = {
@@ -263,22 +253,10 @@ class Keeper(Loop):
         )
         for message_id, queue_name, error in expired:
             self._log.warning("job_expired job_id=%s queue=%s", message_id, queue_name)
-            self._deaths.put(Death(message_id, queue_name, "expired", error))
-        self._tell_deaths()
+            self._tell(Death(message_id, queue_name, "expired", error))
         # A full bite: there is more, come back with the next heartbeat.
         full = len(expired) >= HOUSEKEEPING_BITE
         self._housekeeping_at = time.monotonic() + (0.0 if full else HOUSEKEEPING_EVERY)
-
-    def _tell_deaths(self) -> None:
-        while True:
-            try:
-                death = self._deaths.get_nowait()
-            except Empty:
-                return
-            try:
-                self._on_death(death)
-            except Exception:  # noqa: BLE001  # the application's code; the keeper must go on
-                self._log.exception("on_death_failed job_id=%s queue=%s", death.message_id, death.queue_name)
 
 
 def _is_alive(pid: int) -> bool:

@@ -22,6 +22,7 @@ from .claimer import Claimer
 from .connection import Connection
 from .errors import LeaseLost
 from .finisher import Finisher
+from .herald import TELL_WITHIN, Herald
 from .interruption import interrupt
 from .keeper import Keeper
 from .lease import Dead, Death, Done, HandBack, Lease, LeasedMessage, Outcome
@@ -90,7 +91,8 @@ class WorkerSession:
             settled=self._settled,
             ring=ring,
         )
-        self._keeper = Keeper(self, queries, url=url, policy=policy, on_death=on_death)
+        self._herald = Herald(on_death)
+        self._keeper = Keeper(self, queries, url=url, policy=policy, tell=self._herald.tell)
         self._listener: Listener | None = None
         if direct_url is not None:
             self._listener = Listener(
@@ -110,6 +112,7 @@ class WorkerSession:
     def open(self) -> None:
         """Register with the database and start the loops. Raises when the database is away or has no such schema."""
         self._keeper.register()
+        self._herald.start()
         for loop in (self._finisher, self._keeper, self._claimer):
             loop.start()
         if self._listener is not None:
@@ -298,7 +301,7 @@ class WorkerSession:
         for lease in settled:
             if isinstance(lease.outcome, Dead) and not lease.lost:
                 outcome = lease.outcome
-                self._keeper.report(Death(lease.message_id, lease.queue_name, outcome.reason, outcome.error))
+                self._herald.tell(Death(lease.message_id, lease.queue_name, outcome.reason, outcome.error))
 
     # The end.
 
@@ -334,6 +337,7 @@ class WorkerSession:
             if loop is not None and loop.ident is not None:
                 loop.stop()
                 loop.join(max(0.0, deadline - time.monotonic()))
+        self._herald.close(max(0.0, min(TELL_WITHIN, deadline - time.monotonic())))
 
     def _hand_back_unstarted(self) -> None:
         waiting: list[LeasedMessage] = []

@@ -2,8 +2,9 @@
 
     python scripts/probe_load.py --seconds 30 --rate 500 [--write]
 
-Three states: a healthy database, the same while all worker threads burn the processors, and a database that takes
-connections and says nothing. `--write` puts the table into docs/health.md.
+The states: a healthy database, the same while all worker threads burn the processors, the same on a processor that
+they share with a program that burns it too, and a database that takes connections and says nothing. `--write` puts the
+table into docs/health.md.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +50,8 @@ class Result:
 
     codes: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
+    #: Seconds that the sender was late: how long it waited for a processor itself, whatever the answer took.
+    late: list[float] = field(default_factory=list)
     questions: int = 0
 
     def at(self, share: float) -> float:
@@ -89,7 +92,9 @@ async def fire(port: int, rate: float, seconds: float) -> Result:
     started = time.monotonic()
     async with asyncio.TaskGroup() as group:
         for number in range(count):
-            await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
+            due = started + number / rate
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            result.late.append(time.monotonic() - due)
             group.create_task(client.probe(result))
     client.close()
     return result
@@ -158,6 +163,17 @@ def measure(port: int, rate: float, seconds: float, questions: Callable[[], int]
     return result
 
 
+def send_burning(environ: dict[str, str], jobs: int, seconds: float) -> None:
+    """Give each worker thread a job that burns a processor."""
+    subprocess.run(
+        [sys.executable, "-c", f"from health_actors import burn\nfor _ in range({jobs}): burn.send({seconds})"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ACTORS}{os.pathsep}{ROOT}", **environ},
+        check=True,
+    )
+    time.sleep(1)
+
+
 def with_a_database(rate: float, seconds: float, directory: Path) -> Iterator[tuple[str, Result]]:
     """Two worker processes of four threads, the health application in a fork beside them: idle, then burning."""
     with ThrowawayPostgres(settings=SERVER_SETTINGS) as server:
@@ -167,17 +183,44 @@ def with_a_database(rate: float, seconds: float, directory: Path) -> Iterator[tu
         with running(workers, HEALTH_PORT=str(port), **environ):
             wait_for(port, 200)
             yield "healthy, workers idle", measure(port, rate, seconds, lambda: questions_of(server))
-            send = f"from health_actors import burn\nfor _ in range(8): burn.send({2 * seconds + 10})"
-            subprocess.run(
-                [sys.executable, "-c", send],
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": f"{ACTORS}{os.pathsep}{ROOT}", **environ},
-                check=True,
-            )
-            time.sleep(1)
+            send_burning(environ, 8, 2 * seconds + 10)
             for each in (rate, ORDINARY_RATE):
                 burning = measure(port, each, seconds, lambda: questions_of(server))
                 yield f"healthy, all 8 worker threads burn the processors, {each:g} probes a second", burning
+
+
+@contextmanager
+def on_processor(number: int) -> Iterator[None]:
+    """What is started meanwhile runs on one processor."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {number})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def on_a_crowded_processor(rate: float, seconds: float, directory: Path) -> Iterator[tuple[str, Result]]:
+    """Workers and health application on one processor, which a program of another session burns as well.
+
+    Whoever sends the probes has the others, so that the delays are those of the answer alone.
+    """
+    crowded, *others = sorted(os.sched_getaffinity(0))
+    with ThrowawayPostgres(settings=SERVER_SETTINGS) as server, ExitStack() as stack:
+        port = free_port()
+        environ = {"SUPABASE_DB_URL": server.url, "TMPDIR": str(directory)}
+        workers = ["dramatiq", "health_actors", "--processes", "1", "--threads", "4"]
+        with on_processor(crowded):
+            stack.enter_context(running(["timeit", "-n", "1", "-r", "1", "while True: sum(range(1000))"]))
+            stack.enter_context(running(workers, HEALTH_PORT=str(port), **environ))
+        if others:
+            stack.enter_context(on_processor(others[0]))
+        wait_for(port, 200)
+        send_burning(environ, 4, 2 * seconds + 10)
+        for each in (rate, ORDINARY_RATE):
+            burning = measure(port, each, seconds, lambda: questions_of(server))
+            name = "healthy, one processor for workers that burn it, a program that burns it, and the answers"
+            yield f"{name}, {each:g} probes a second", burning
 
 
 def without_an_answer(rate: float, seconds: float, directory: Path) -> Iterator[tuple[str, Result]]:
@@ -203,15 +246,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--write", action="store_true", help="put the table into docs/health.md")
     chosen = parser.parse_args(arguments)
     rows = [
-        "| database | probes | answers | questions to it | median | p99 | slowest |",
-        "|---|---|---|---|---|---|---|",
+        "| database | probes | answers | questions to it | median | p99 | slowest | sender late by | load |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory(prefix="indexq-probes-") as directory:
-        for measured in (with_a_database, without_an_answer):
+        for measured in (with_a_database, on_a_crowded_processor, without_an_answer):
             for name, result in measured(chosen.rate, chosen.seconds, Path(directory)):
                 codes = ", ".join(f"{code} x {count:,}" for code, count in result.codes.items())
                 times = " | ".join(f"{result.at(share) * 1000:.0f} ms" for share in (0.5, 0.99, 1.0))
-                rows.append(f"| {name} | {len(result.seconds):,} | {codes} | {result.questions} | {times} |")
+                load = f"{os.getloadavg()[0]:.1f}"
+                late = f"{max(result.late) * 1000:.0f} ms"
+                figures = " | ".join([codes, str(result.questions), times, late, load])
+                rows.append(f"| {name} | {len(result.seconds):,} | {figures} |")
                 print(rows[-1], flush=True)
     if chosen.write:
         before, _, rest = DOCUMENT.read_text("utf-8").partition(BEGIN)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +11,7 @@ import click
 
 from leasequeue.admin import Admin, DeadLetter, DeadLetters
 
+from ..attempts import attempt_line
 from ..connected import connected
 from ..failures import CommandFailed
 from ..output import json_option, local_time, print_details, print_json
@@ -61,7 +61,7 @@ def _details(letter: DeadLetter) -> list[tuple[str, str]]:
         ("Sent first", local_time(letter.first_enqueued_at) if letter.redriven else ""),
         ("Redriven", str(letter.redriven or "")),
         ("Starts", f"{letter.starts} ({letter.errors} ended in an error, {letter.crashes} with their worker)"),
-        ("Earlier", "\n".join(map(_attempt_line, letter.attempts))),
+        ("Earlier", "\n".join(map(attempt_line, letter.attempts))),
         ("Error", letter.error or ""),
     ]
 
@@ -73,15 +73,3 @@ def _sent_with(message: Any) -> list[tuple[str, str]]:
     positional = list(map(json.dumps, args)) if isinstance(args, list) else []
     named = [f"{name} = {json.dumps(value)}" for name, value in message["kwargs"].items()]
     return [("Actor", str(message.get("actor_name") or "")), ("Arguments", "\n".join(positional + named))]
-
-
-def _attempt_line(attempt: dict[str, Any]) -> str:
-    told = (_ended(attempt), attempt.get("outcome"), attempt.get("worker"), attempt.get("error"))
-    return "  ".join(str(each) for each in told if each)
-
-
-def _ended(attempt: dict[str, Any]) -> str:
-    try:
-        return local_time(datetime.fromisoformat(str(attempt.get("ended"))))
-    except ValueError:
-        return ""  # an import may hold anything

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from leasequeue import DatabaseUnavailable, QueueError
 from leasequeue.admin.health import HealthFacts, HealthQuestion
-from leasequeue.admin.overview import DEAD_CAP, RUNNING_LIMIT, DeadCause, Overview, RunningJob, ask_overview
+from leasequeue.admin.overview import DEAD_CAP, RUNNING_LIMIT, Overview, RunningJob, ask_overview
 
 from ..checks import Checks, Finding, Verdict
 from ..shared import Shared
@@ -32,8 +32,8 @@ Progress = Mapping[str, tuple[str, float | None]]
 AskProgress = Callable[[HealthQuestion, list[RunningJob], float], Progress]
 
 #: Commands that the page names: it changes nothing itself.
-SHOW_CAUSE = "indexq dead list --queue {queue} --reason {reason}"
-RETRY_CAUSE = "indexq dead retry --all-matching --queue {queue} --reason {reason} --canary"
+SHOW_CAUSE = "indexq dead list --queue {queue} --cause {cause}"
+RETRY_CAUSE = "indexq dead retry --all-matching --queue {queue} --cause {cause} --canary"
 CANCEL = "indexq cancel {job}"
 
 
@@ -154,7 +154,7 @@ def _page(verdict: Verdict, overview: Overview | None, progress: Progress) -> Ht
         parts.append(("queues", "Queues", _queues(facts)))
     if overview is not None:
         parts.append(("running", "Running jobs", _running(overview.running, progress)))
-        parts.append(("dead", "Dead letters by cause", _dead(overview.causes)))
+        parts.append(("dead", "Dead letters by cause", _dead(overview)))
         parts.append(("hour", "Last hour", _hour(overview)))
     if facts is not None:
         parts.append(("workers", "Workers", _workers(facts)))
@@ -228,19 +228,18 @@ def _running(jobs: list[RunningJob], progress: Progress) -> Html:
     return join(table("Running jobs", heads, rows, (1, 3)), more)
 
 
-def _dead(causes: list[DeadCause]) -> Html:
-    if not causes:
+def _dead(overview: Overview) -> Html:
+    if not overview.causes:
         return tag("p", "None.", class_="muted")
     rows = []
-    for cause in causes:
-        names = {"queue": cause.queue_name, "reason": cause.reason}
+    for each in overview.causes:
+        names = {"queue": each.queue_name, "cause": each.cause}
         commands = join(tag("code", SHOW_CAUSE.format(**names)), Html("<br>"), tag("code", RETRY_CAUSE.format(**names)))
-        what = tag("div", cause.error or "-", class_="error")
-        rows.append(
-            (cause.reason, f"{cause.count:,}", cause.queue_name, what, short_time(cause.newest_seconds), commands)
-        )
-    heads = ("Reason", "Jobs", "Queue", "Error", "Newest, ago", "To see them, to send them again")
-    note = tag("p", f"Of {DEAD_CAP:,} dead letters at the most.", class_="muted")
+        what = tag("div", each.error or "-", class_="error")
+        ago = short_time((overview.asked_at - each.last_at).total_seconds())
+        rows.append((each.reason, f"{each.count:,}", each.queue_name, what, ago, commands))
+    heads = ("Reason", "Jobs", "Queue", "Newest error", "Newest, ago", "To see them, to send them again")
+    note = tag("p", f"Of each cause, {DEAD_CAP:,} dead letters at the most are counted.", class_="muted")
     return join(table("Dead letters by cause", heads, rows, (1, 4)), note)
 
 

@@ -70,6 +70,8 @@ class JobFacts:
     pid: int | None
     #: It was not run: the newer job with its key stands for it.
     merged_into: str | None
+    #: Runs that did not succeed, and what operators did: started, ended, worker, outcome, error. Newest last.
+    attempts: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)

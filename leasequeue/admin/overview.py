@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from .. import errors
+from .dead import CAUSES, DeadFilter
+from .facts import CauseFacts
 from .health import HealthQuestion
 
 #: Rows of one list: more are not read by anybody.
 RUNNING_LIMIT = 50
 CAUSES_LIMIT = 20
 
-#: Dead letters that are looked at.
+#: Dead letters that are looked at for each cause.
 DEAD_CAP = 20_000
 
 #: Minutes of the chart.
@@ -35,33 +38,23 @@ class RunningJob:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadCause:
-    """Dead letters that died of the same."""
-
-    queue_name: str
-    reason: str
-    #: First line of the error; empty when there is none.
-    error: str
-    count: int
-    #: Since the newest of them died.
-    newest_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Overview:
     """The lists, cut at their limits."""
 
     running: list[RunningJob]
-    causes: list[DeadCause]
+    causes: list[CauseFacts]
+    #: By the database's clock.
+    asked_at: datetime
     #: Completed and dead jobs of each minute, the oldest first, :data:`MINUTES` of them; None: too many to count.
     done: list[int] | None
     dead: list[int] | None
 
 
 def ask_overview(question: HealthQuestion, timeout: float) -> Overview:
-    """The overview, within ``timeout`` seconds for each of its three questions. Raises what the question raises."""
+    """The overview, within ``timeout`` seconds for each of its four questions. Raises what the question raises."""
+    ((asked_at,),) = question.run("now", {}, timeout)
     running = question.run("running_now", {"limit": RUNNING_LIMIT}, timeout)
-    causes = question.run("dead_by_cause", {"cap": DEAD_CAP, "limit": CAUSES_LIMIT}, timeout)
+    causes = question.run("dead_causes", {**DeadFilter().parameters(), "limit": CAUSES, "cap": DEAD_CAP}, timeout)
     done: list[int] | None = [0] * MINUTES
     dead: list[int] | None = [0] * MINUTES
     try:
@@ -71,4 +64,5 @@ def ask_overview(question: HealthQuestion, timeout: float) -> Overview:
             done[MINUTES - 1 - minutes_ago], dead[MINUTES - 1 - minutes_ago] = done_then, dead_then
     except errors.DatabaseUnavailable:
         done = dead = None
-    return Overview([RunningJob(*row) for row in running], [DeadCause(*row) for row in causes], done, dead)
+    shown = [CauseFacts(*row) for row in causes[:CAUSES_LIMIT]]
+    return Overview([RunningJob(*row) for row in running], shown, asked_at, done, dead)

@@ -16,17 +16,20 @@ WITH finished AS (
    USING unnest(%(message_ids)s::uuid[], %(worker_ids)s::uuid[], %(claim_nos)s::bigint[], %(results)s::jsonb[],
                 %(ttls)s::float8[]) AS f (message_id, worker_id, claim_no, result, ttl)
    WHERE q.message_id = f.message_id AND q.worker_id = f.worker_id AND q.claim_no = f.claim_no
-  RETURNING q.message_id, q.queue_name, q.message, f.result, f.ttl, q.enqueued_at, q.mtime, q.starts, q.errors, q.crashes
+  RETURNING q.message_id, q.queue_name, q.message, f.result, f.ttl, q.enqueued_at, q.mtime, q.starts, q.errors, q.crashes,
+            q.attempts
 )
 INSERT INTO {schema}.done AS d
-  (message_id, queue_name, message, result, result_ttl, enqueued_at, started_at, finished_at, starts, errors, crashes, keep_until)
+  (message_id, queue_name, message, result, result_ttl, enqueued_at, started_at, finished_at, starts, errors, crashes, keep_until,
+   attempts)
 SELECT message_id, queue_name, message, result, now() + ttl * interval '1 second', enqueued_at, mtime, now(),
-       starts, errors, crashes, now() + greatest(%(keep)s, ttl) * interval '1 second'
+       starts, errors, crashes, now() + greatest(%(keep)s, ttl) * interval '1 second', attempts
   FROM finished
 ON CONFLICT (message_id) DO UPDATE SET
   queue_name = EXCLUDED.queue_name, message = EXCLUDED.message, result = EXCLUDED.result, result_ttl = EXCLUDED.result_ttl,
   enqueued_at = EXCLUDED.enqueued_at, started_at = EXCLUDED.started_at, finished_at = EXCLUDED.finished_at,
-  starts = EXCLUDED.starts, errors = EXCLUDED.errors, crashes = EXCLUDED.crashes, keep_until = EXCLUDED.keep_until
+  starts = EXCLUDED.starts, errors = EXCLUDED.errors, crashes = EXCLUDED.crashes, keep_until = EXCLUDED.keep_until,
+  attempts = EXCLUDED.attempts
 RETURNING d.message_id::text
 
 -- name: finish_retry

@@ -7,15 +7,6 @@ SELECT q.message_id::text, q.queue_name, q.message ->> 'actor_name', q.message,
  ORDER BY q.mtime, q.message_id
  LIMIT %(limit)s
 
--- name: dead_by_cause
--- Of at most %(cap)s dead letters: a cause is a reason with the first line of its error.
-SELECT queue_name, reason, cause, count(*), extract(epoch FROM now() - max(mtime))::float8
-  FROM (SELECT queue_name, reason, mtime, left(split_part(coalesce(error, ''), E'\n', 1), 200) AS cause
-          FROM {schema}.queue WHERE state = 'rejected' AND reason NOT IN ('discarded', 'cancelled') LIMIT %(cap)s) AS dead
- GROUP BY queue_name, reason, cause
- ORDER BY count(*) DESC, queue_name, reason, cause
- LIMIT %(limit)s
-
 -- name: last_hour
 -- Jobs that were completed, and jobs that died, by minutes ago.
 SELECT minutes_ago, sum(done)::bigint, sum(dead)::bigint

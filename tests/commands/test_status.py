@@ -122,6 +122,13 @@ def test_a_completed_job_shows_what_it_found(indexq: Indexq, sql: Sql, job: str)
     assert details["Took"] == "1 m 15 s"
 
 
+def test_what_became_of_earlier_runs_is_shown(indexq: Indexq, sql: Sql, job: str) -> None:
+    attempt = {"ended": "2026-01-01T00:00:00+00:00", "outcome": "error", "error": "no"}
+    sql("UPDATE dramatiq.queue SET attempts = %s", json.dumps([attempt]))
+    (line,) = (line for line in indexq("status", job).stdout.splitlines() if line.startswith("Earlier"))
+    assert line.endswith("error  no")
+
+
 def test_json_has_the_row_and_the_queues_record(indexq: Indexq, sql: Sql, job: str) -> None:
     one = json.loads(indexq("status", job, "--json").stdout)
     (listed,) = json.loads(indexq("status", "--json").stdout)["jobs"]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from contextlib import suppress
+from pathlib import Path
 
 import httpx
+import pytest
 from waiting import wait_until
 
 from .conftest import House, free_port
@@ -36,6 +39,18 @@ def test_it_sees_its_own_workers_and_outlives_their_drain(house: House, database
     assert set(seen) == {(200, 503, 200, 503)}
     assert workers.process.wait(10) == 0
     wait_until(lambda: not _listens(port), 5, "it outlives its workers")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_it_has_a_session_of_its_own_so_that_its_turns_at_the_processor_are_not_those_of_the_workers(
+    house: House, database: str
+) -> None:
+    workers = house.workers(database, processes=2, HEALTH_PORT=str(free_port()))
+    workers.wait_to_say("health_serving")
+    master = workers.process.pid
+    children = [int(child) for child in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
+    (apart,) = (child for child in children if os.getsid(child) != master)
+    assert os.getsid(apart) == apart
 
 
 def test_without_a_port_there_is_none(house: House, database: str) -> None:

@@ -9,14 +9,17 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from waiting import wait_until
 
-from .conftest import ROOT, House, Probe
+from .conftest import ROOT, House, Probe, free_port
 
 DEPLOY = ROOT / "deploy"
 DOCUMENT = ROOT / "docs" / "metrics.md"
@@ -140,6 +143,62 @@ def test_prometheus_loads_its_configuration_and_the_alert_rules(tool: str) -> No
 
 def test_each_alert_fires_when_it_should_and_not_before(tool: str) -> None:
     run(tool, "test", "rules", "prometheus-rules.test.yml")
+
+
+def test_a_real_prometheus_has_an_answer_to_each_panel_and_evaluates_each_alert(house: House, database: str) -> None:
+    """Of real figures: a panel whose expression finds nothing would stay empty."""
+    if (prometheus := shutil.which("prometheus")) is None:
+        pytest.skip("NOT CHECKED: no prometheus here; install the Debian package prometheus")
+    probe, port = house.sidecar(database), free_port()
+    house.workers(database, threads=2)
+    assert house.run(["-c", SEND], database).process.wait(20) == 0
+    target = probe.url.removeprefix("http://")
+    job = "- {{job_name: {0}, metrics_path: {1}, static_configs: [{{targets: ['{2}']}}]}}\n"
+    configuration = house.directory / "prometheus.yml"
+    configuration.write_text(
+        f"global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n"
+        f"rule_files: ['{DEPLOY}/prometheus-rules.yml']\nscrape_configs:\n"
+        + job.format("indexq-machines", "/metrics", target)
+        + job.format("indexq-queue", "/metrics/queue", target)
+    )
+    server = subprocess.Popen(
+        [
+            prometheus,
+            f"--config.file={configuration}",
+            f"--storage.tsdb.path={house.directory / 'prometheus'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--log.level=error",
+        ]
+    )
+    house.stack.callback(server.wait, 10)
+    house.stack.callback(server.kill)
+
+    def ask(path: str, **parameters: str) -> Any:
+        try:
+            answer = probe.client.get(f"http://127.0.0.1:{port}/api/v1/{path}", params=parameters).json()
+        except (httpx.TransportError, ValueError):
+            return None  # not there yet
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
+    dashboard = json.loads((DEPLOY / "grafana-dashboard.json").read_text("utf-8"))
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    assert len(expressions) > 20
+    queries = [expression.replace("$__rate_interval", "30s") for expression in expressions]
+
+    def empty() -> list[str]:
+        return [query for query in queries if not (ask("query", query=query) or {}).get("result")]
+
+    with suppress(AssertionError):
+        wait_until(lambda: not empty(), 15)
+    assert empty() == []
+
+    def rules() -> list[dict[str, Any]]:
+        return [rule for group in (ask("rules") or {"groups": []})["groups"] for rule in group["rules"]]
+
+    wait_until(lambda: {rule["health"] for rule in rules()} == {"ok"}, 10, "alerts are not evaluated")
+    assert len(rules()) >= 13
+    assert [rule["name"] for rule in rules() if rule["state"] == "firing"] == []
 
 
 def test_rules_and_dashboard_ask_only_for_metrics_that_exist() -> None:

@@ -10,6 +10,9 @@ import httpx
 import pytest
 from browser import Browser, find_browser
 
+from leasequeue import LeaseBroker
+from leasequeue.admin import DeadFilter, DeadLetters
+
 from .conftest import ROOT, House, Probe
 from .test_states import execute
 
@@ -54,7 +57,8 @@ def test_the_page_shows_a_thousand_jobs_live_and_accessibly(browser: Browser, pa
         "billing: parse, 300 of 1,200",
     ):
         assert words in text
-    assert "indexq dead retry --all-matching --queue index-repo --reason retries_exhausted --canary" in text
+    (cause, *_) = causes_of(database)
+    assert f"indexq dead retry --all-matching --queue index-repo --cause {cause} --canary" in text
     assert browser.run("document.querySelectorAll('svg rect').length") > 50
     _keep_picture(browser, "status-light.png")
 
@@ -88,6 +92,31 @@ def test_the_page_shows_a_thousand_jobs_live_and_accessibly(browser: Browser, pa
     browser.open(f"{page.url}/", dark=True)
     _keep_picture(browser, "status-dark.png")
     assert browser.failures == []  # nothing was refused by the page's own policy, nothing failed to load
+
+
+def test_its_causes_are_those_of_the_command(house: House, database: str) -> None:
+    execute(
+        database,
+        "INSERT INTO dramatiq.queue (message_id, queue_name, state, message, reason, error, mtime) "
+        "SELECT gen_random_uuid(), 'index-repo', 'rejected', '{}', 'permanent', 'no such commit: ' || n, "
+        "       now() - n * interval '1 minute' FROM generate_series(3, 5) AS n",
+    )
+    page = house.sidecar(database, STATUS_PAGE="1")
+    (cause,) = causes_of(database)
+    text = page.client.get(f"{page.url}/").text
+    assert text.count("indexq dead retry ") == 1
+    assert f"indexq dead retry --all-matching --queue index-repo --cause {cause} --canary" in text
+    assert "no such commit: 3" in text  # the newest
+    assert "3 min" in text
+
+
+def causes_of(url: str) -> list[str]:
+    """The ids of the causes, the most frequent first."""
+    broker = LeaseBroker(url=url)
+    try:
+        return [each.cause for each in DeadLetters(broker).causes(DeadFilter())]
+    finally:
+        broker.close()
 
 
 def test_the_page_tells_that_it_is_not_true_any_more(browser: Browser, page: Probe, house: House) -> None:

@@ -7,7 +7,9 @@ import threading
 import time
 
 import pytest
+from waiting import wait_until
 
+from health import checks
 from health.shared import Shared
 
 
@@ -48,6 +50,37 @@ def test_an_answer_is_asked_for_anew_when_it_is_old() -> None:
     question.may_answer.set()
     shared = Shared(question, keep=0, within=10)
     assert [asyncio.run(shared.get())[0] for _ in range(3)] == [1, 2, 3]
+
+
+def test_nobody_waits_while_a_good_answer_is_not_too_old_and_it_is_asked_again() -> None:
+    question = Question()
+    question.may_answer.set()
+    shared = Shared(question, keep=0, within=10, meanwhile=10)
+    assert asyncio.run(shared.get())[0] == 1
+    question.may_answer.clear()
+    for _ in range(20):
+        answer, age = asyncio.run(asyncio.wait_for(shared.get(), 5))
+        assert (answer, age <= 10) == (1, True)
+    assert question.asked == 2
+    question.may_answer.set()
+    wait_until(lambda: asyncio.run(shared.get())[0] > 1, 5, "the old answer is told for ever")
+
+
+def test_an_answer_that_is_too_old_is_waited_for() -> None:
+    question = Question()
+    question.may_answer.set()
+    shared = Shared(question, keep=0, within=0.2, meanwhile=0)
+    asyncio.run(shared.get())
+    question.may_answer.clear()
+    with pytest.raises(TimeoutError):
+        asyncio.run(shared.get())
+    question.may_answer.set()
+
+
+def test_a_change_is_told_within_two_seconds() -> None:
+    assert checks.KEEP_FACTS + checks.QUESTION_WITHIN <= 2
+    assert checks.KEEP_MEANWHILE <= 2
+    assert checks.QUESTION_WITHIN < checks.ANSWER_WITHIN < 2
 
 
 def test_who_waits_for_too_long_is_told_and_who_comes_later_at_once() -> None:

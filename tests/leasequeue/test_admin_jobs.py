@@ -230,3 +230,20 @@ def test_waiting_jobs_are_listed_in_the_order_in_which_they_are_due(broker: Leas
     assert [job.message_id for job in jobs.waiting(limit=10)] == [message.message_id for message in sent]
     assert [job.message_id for job in jobs.waiting("a", limit=1)] == [sent[0].message_id]
     assert [job.message_id for job in jobs.waiting(limit=10, delayed=True)] == [later.message_id]
+
+
+def test_a_redriven_job_that_succeeds_keeps_what_became_of_its_earlier_runs(
+    broker: LeaseBroker, start_worker: StartWorker, sql: Sql
+) -> None:
+    dramatiq.actor(lambda number: None, broker=broker, actor_name="work")
+    (job,) = bury(sql, 1)
+    assert DeadLetters(broker).redrive([job]) == [job]
+    start_worker(broker)
+    broker.join("default", timeout=10_000)
+
+    wait_until(lambda: sql("SELECT count(*) FROM dramatiq.done") == [(1,)], 10, "it is not done")
+    facts = Admin(broker).job(job)
+    assert facts is not None
+    assert (facts.state, facts.errors) == ("done", 0)
+    assert [each["outcome"] for each in facts.attempts] == ["error", "redriven"]
+    assert facts.attempts[-1]["error"].startswith("retries_exhausted: ")
