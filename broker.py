@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import dramatiq
 from dramatiq.middleware import Middleware
@@ -22,10 +23,13 @@ import logs
 from leasequeue import LeaseBroker, LeaseTracking, MachineSlots, Policy
 from leasequeue.admin import Admin
 from logs import LoggedJobs, StructuredLogs
-from settings import Settings, load_settings
+from settings import Settings, SettingsError, load_settings
 from traces import add_tracing
 
 log = logging.getLogger("indexq")
+
+#: Arguments of a job that stand on each of its log lines.
+LOGGED_ARGUMENTS = ("index_job_id", "repository_id")
 
 #: Seconds in a day, and in an hour.
 DAY, HOUR = 86_400.0, 3_600.0
@@ -92,19 +96,12 @@ class HealthBesideWorkers(Middleware):
 
 
 def make_broker(settings: Settings) -> LeaseBroker:
-    """A broker for these settings. Opens no connection."""
-    made = LeaseBroker(
-        url=settings.supabase_db_url,
-        schema=settings.queue_schema,
-        policy=policy_of(settings),
-        slots=slots_of(settings),
-        facts_directory=runtime_directory(settings) / "processes",
-        direct_url=settings.supabase_db_direct_url or None,
-        is_claiming=settings.queue_enabled,
-    )
-    made.add_middleware(LoggedJobs(("index_job_id", "repository_id")), after=LeaseTracking)  # type: ignore[no-untyped-call]
-    if settings.tracing:
-        add_tracing(made)
+    """A broker for these settings. Opens no connection.
+
+    With BROKER_URL it is a :class:`rabbit_broker.RabbitBroker`, whatever its type says here: actors run on both, and
+    what is asked of it that only Postgres can do is refused with a SettingsError.
+    """
+    made = _on_rabbitmq(settings) if settings.broker_url else _on_postgres(settings)
     for middleware in (
         StructuredLogs(lambda: configure_logs(settings)),
         Announcements(),
@@ -114,9 +111,40 @@ def make_broker(settings: Settings) -> LeaseBroker:
     return made
 
 
+def _on_postgres(settings: Settings) -> LeaseBroker:
+    made = LeaseBroker(
+        url=settings.supabase_db_url,
+        schema=settings.queue_schema,
+        policy=policy_of(settings),
+        slots=slots_of(settings),
+        facts_directory=runtime_directory(settings) / "processes",
+        direct_url=settings.supabase_db_direct_url or None,
+        is_claiming=settings.queue_enabled,
+    )
+    made.add_middleware(LoggedJobs(LOGGED_ARGUMENTS), after=LeaseTracking)  # type: ignore[no-untyped-call]
+    if settings.tracing:
+        add_tracing(made)
+    return made
+
+
+def _on_rabbitmq(settings: Settings) -> LeaseBroker:
+    try:
+        from rabbit_broker import RabbitBroker
+    except ModuleNotFoundError as error:
+        if error.name != "pika":
+            raise
+        problem = f"expected BROKER_URL to find pika, got: {error}; install it: pip install 'indexq[rabbitmq]'"
+        raise SettingsError([problem]) from None
+    made = RabbitBroker(url=settings.broker_url, policy=policy_of(settings))
+    first = type(made.middleware[0])
+    made.add_middleware(LoggedJobs(LOGGED_ARGUMENTS), before=first)  # type: ignore[no-untyped-call]
+    return cast(LeaseBroker, made)
+
+
 def configure_logs(settings: Settings) -> None:
     """Let the lines of this process leave in the product's form. For processes that are ours alone, not for an API."""
-    secrets = logs.secrets_of(settings.supabase_db_url) + logs.secrets_of(settings.supabase_db_direct_url)
+    urls = (settings.supabase_db_url, settings.supabase_db_direct_url, settings.broker_url)
+    secrets = tuple(secret for url in urls for secret in logs.secrets_of(url))
     logs.configure(settings.log_format, level=settings.log_level, secrets=secrets)
 
 
@@ -129,7 +157,8 @@ dramatiq.set_broker(broker)
 def start_queue() -> None:
     """Make the queue ready for ``send()``: its schema is created or upgraded. For an API process at its start.
 
-    Raises what :meth:`LeaseBroker.migrate` raises, so that a process without a queue does not begin to serve.
+    With BROKER_URL: RabbitMQ can be reached. Raises what :meth:`LeaseBroker.migrate` raises, or SettingsError, so that
+    a process without a queue does not begin to serve.
     """
     broker.migrate()
     log.info("Job queue started")
@@ -142,5 +171,7 @@ def stop_queue() -> None:
 
 
 def check_queue_health() -> bool:
-    """Whether the queue can be reached and has the right schema; answers within 2 s and never raises."""
+    """Whether the queue can be reached and, on Postgres, has the right schema; answers within 2 s and never raises."""
+    if settings.broker_url:
+        return bool(broker.is_healthy())  # of RabbitBroker
     return Admin(broker).is_healthy(timeout=2.0)

@@ -24,6 +24,7 @@ from health.page.status import Progress
 from indexing.queries import query
 from leasequeue.admin.health import HealthQuestion
 from leasequeue.admin.overview import RunningJob
+from settings import SettingsError
 
 
 def make_app(scope: Scope | None = None, parent_pid: int | None = None) -> Starlette:
@@ -45,6 +46,9 @@ def serve_beside_workers() -> int:
 
 
 def _checks(scope: Scope, parent_pid: int | None) -> Checks:
+    if settings.broker_url:
+        problem = "expected the queue to be on Postgres for the health application, got: BROKER_URL names RabbitMQ"
+        raise SettingsError([f"{problem}; unset BROKER_URL, or probe RabbitMQ with its own tools (docs/scale-out.md)"])
     return Checks(broker, scope=scope, stalled_after=settings.health_stalled_seconds, parent_pid=parent_pid)
 
 

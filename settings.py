@@ -89,6 +89,16 @@ def _token() -> Any:
     return field(default="", metadata={"rule": rule})
 
 
+def _amqp_url() -> Any:
+    rule = _Rule(
+        "empty, or the URL of a RabbitMQ: amqp://USER:PASSWORD@HOST:5672/VHOST",
+        lambda env, key, unset: env.str(key, unset).strip(),
+        lambda url: not url or re.fullmatch(r"amqps?://([^@/]+@)?[^@/:]+(:\d+)?(/[^/]*)?", url) is not None,
+        is_secret=True,
+    )
+    return field(default="", metadata={"rule": rule})
+
+
 def _switch(default: bool) -> Any:
     rule = _Rule("1 or 0", lambda env, key, unset: env.bool(key, unset))
     return field(default=default, metadata={"rule": rule})
@@ -143,6 +153,10 @@ class Settings:
 
     #: Whether workers start jobs. When not, they stay idle, and jobs are accepted and kept.
     queue_enabled: bool = _switch(True)
+
+    #: RabbitMQ instead of Postgres for the queue; empty: Postgres. The index is in Postgres in either case.
+    broker_url: str = _amqp_url()
+
     #: Jobs that one worker machine runs at once.
     worker_team_size: int = _whole(3, "a whole number of jobs, from 1 to 256", least=1, most=256)
     #: Runs after the first one that failed.
@@ -331,6 +345,12 @@ def _contradictions(settings: Settings) -> list[str]:
             f"expected LOOP_STUCK_SECONDS to be more than HEARTBEAT_SECONDS and POLL_INTERVAL ({resting:g}), for which "
             f"a loop rests, got: {settings.loop_stuck_seconds:g}; raise LOOP_STUCK_SECONDS"
         )
+    for name, value in (("HEALTH_PORT", settings.health_port), ("TRACING", settings.tracing)):
+        if settings.broker_url and value:
+            problems.append(
+                f"expected {name} to be unset with BROKER_URL, since it asks the queue on Postgres, got: {value}; "
+                f"unset {name}, or BROKER_URL"
+            )
     needed = _longest_life(settings)
     if settings.expire_in_hours * 3600 <= needed:
         problems.append(

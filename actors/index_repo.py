@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import dramatiq
 import psycopg2
-from dramatiq.middleware import Interrupt, TimeLimitExceeded
+from dramatiq.middleware import CurrentMessage, Interrupt, Middleware, SkipMessage, TimeLimitExceeded
 
 from broker import broker, settings
 from indexing import jobs, location
@@ -153,7 +153,10 @@ def enqueue_index_job(
 
 def _failures_before() -> int:
     lease = current_lease()
-    return lease.errors if lease is not None else 0
+    if lease is not None:
+        return lease.errors
+    message = CurrentMessage.get_current_message()  # on RabbitMQ
+    return int(message.options.get("retries", 0)) if message is not None else 0
 
 
 def _limits() -> Limits:
@@ -239,11 +242,28 @@ def record_death(death: Death) -> None:
     job = Admin(broker).job(death.message_id)
     if job is None or job.message is None or job.message.get("actor_name") != index_repo.actor_name:
         return
-    named = dict(zip(("index_job_id", "repository_id", "commit_sha"), job.message.get("args", ()), strict=False))
-    index_job_id = {**named, **job.message.get("kwargs", {})}.get("index_job_id")
     text = f"{death.reason}: {death.error or 'no error was recorded'}".splitlines()[0]
+    _record_end(job.message.get("args", ()), job.message.get("kwargs", {}), text, errors=job.errors)
+
+
+def _record_end(args: Iterable[Any], kwargs: dict[str, Any], text: str, *, errors: int) -> None:
+    named = dict(zip(("index_job_id", "repository_id", "commit_sha"), args, strict=False))
+    index_job_id = {**named, **kwargs}.get("index_job_id")
     with _connection() as connection, connection, connection.cursor() as cursor:
-        jobs.mark_failed(cursor, str(index_job_id), text, retry_count=job.errors, final=True)
+        jobs.mark_failed(cursor, str(index_job_id), text, retry_count=errors, final=True)
 
 
-broker.on_death = record_death
+class RejectionsRecorded(Middleware):
+    """The same on RabbitMQ, where a job that is not run again goes to the dead letters by way of this process."""
+
+    def after_nack(self, broker: Any, message: Any) -> None:
+        if message.actor_name == index_repo.actor_name:
+            was_skipped = isinstance(message._exception, SkipMessage)
+            text = "expired: not finished within the time it had" if was_skipped else "rejected"
+            _record_end(message.args, message.kwargs, text, errors=message.options.get("retries", 0))
+
+
+if settings.broker_url:
+    broker.add_middleware(RejectionsRecorded())  # type: ignore[no-untyped-call]
+else:
+    broker.on_death = record_death

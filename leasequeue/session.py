@@ -352,9 +352,10 @@ class WorkerSession:
                 if message is not None:
                     waiting.append(message)
         if self._worker is not None:
-            for _, message in iter_queue(self._worker.work_queue):
+            for item in iter_queue(self._worker.work_queue):
                 self._worker.work_queue.task_done()
-                waiting.append(message)
+                # dramatiq 1 has pairs of priority and message there, dramatiq 2 objects.
+                waiting.append(item[1] if isinstance(item, tuple) else item.message)
         if self.closing and self._waiting_suspect is not None:
             suspect, self._waiting_suspect = self._waiting_suspect, None
             waiting.append(suspect)

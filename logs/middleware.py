@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -40,8 +41,11 @@ class LoggedJobs(Middleware):
 
     def __init__(self, argument_names: Sequence[str]) -> None:
         self._argument_names = argument_names
+        #: What the calling thread runs.
+        self._run = threading.local()
 
     def before_process_message(self, broker: LeaseBroker, message: LeasedMessage) -> None:
+        self._run.started_at = time.monotonic()
         bind({"actor": message.actor_name, **self._facts(broker.actors.get(message.actor_name), message)})
         log.info("job_started")
 
@@ -53,10 +57,8 @@ class LoggedJobs(Middleware):
         result: object = None,
         exception: BaseException | None = None,
     ) -> None:
-        lease = message.lease
-        interrupted = isinstance(exception, Interrupt) and lease.outcome is None
-        outcome = "handed_back" if interrupted else _WORDS.get(type(lease.outcome), "done")
-        log.info("job_finished outcome=%s seconds=%.3f", outcome, time.monotonic() - lease.started_at)
+        seconds = time.monotonic() - self._run.started_at
+        log.info("job_finished outcome=%s seconds=%.3f", _outcome(message, exception), seconds)
         unbind()
 
     def after_skip_message(self, broker: LeaseBroker, message: LeasedMessage) -> None:
@@ -70,3 +72,10 @@ class LoggedJobs(Middleware):
         except TypeError:  # not what the actor takes: its run will say so
             given = dict(message.kwargs)
         return {name: given[name] for name in self._argument_names if name in given}
+
+
+def _outcome(message: Any, exception: BaseException | None) -> str:
+    if not isinstance(message, LeasedMessage):  # of another broker than ours, which decides and tells later
+        return "dead" if message.failed else "done" if exception is None else "retry"
+    decided = message.lease.outcome
+    return "handed_back" if isinstance(exception, Interrupt) and decided is None else _WORDS.get(type(decided), "done")

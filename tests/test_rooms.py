@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-ROOMS = {"actors", "broker", "commands", "health", "health_app", "indexing", "leasequeue", "logs", "settings", "traces"}
+ROOMS = {
+    "actors",
+    "broker",
+    "commands",
+    "health",
+    "health_app",
+    "indexing",
+    "leasequeue",
+    "logs",
+    "rabbit_broker",
+    "settings",
+    "traces",
+}
 
 #: What each room may import of the others.
 ALLOWED = {
@@ -16,10 +28,11 @@ ALLOWED = {
     "leasequeue": set(),
     "indexing": set(),
     "logs": {"leasequeue"},
+    "rabbit_broker": {"leasequeue", "settings"},
     "traces": {"leasequeue", "settings"},
     "health": {"leasequeue"},
     # health_app: only its name, for dramatiq to load it in a process of its own
-    "broker": {"settings", "leasequeue", "logs", "traces", "health_app"},
+    "broker": {"settings", "leasequeue", "logs", "rabbit_broker", "traces", "health_app"},
     "actors": {"broker", "settings", "leasequeue", "indexing"},
     "health_app": {"broker", "settings", "health", "leasequeue", "indexing"},
     "commands": {"actors", "broker", "settings", "leasequeue", "indexing"},

@@ -334,3 +334,23 @@ class TestTokens:
         (problem,) = problems_of(INDEX_GIT_TOKENS=SECRET)
 
         assert "INDEX_GIT_TOKENS to be HOST=TOKEN" in problem
+
+
+class TestBrokerUrl:
+    @pytest.mark.parametrize(
+        "url", ["amqp://rabbit", "amqp://u:p%40@rabbit.example:5672/%2F", "amqps://u:p@rabbit:5671/v"]
+    )
+    def test_of_a_rabbitmq_is_taken(self, url: str) -> None:
+        assert load(BROKER_URL=url).broker_url == url
+
+    @pytest.mark.parametrize("url", [f"redis://:{SECRET}@host", f"amqp://u:{SECRET}@host:port", "amqp://"])
+    def test_of_anything_else_is_refused_without_being_shown(self, url: str) -> None:
+        assert "expected BROKER_URL to be empty, or the URL of a RabbitMQ" in problem_of(BROKER_URL=url)
+
+    def test_is_shown_nowhere(self) -> None:
+        assert SECRET not in repr(load(BROKER_URL=f"amqp://u:{SECRET}@host"))
+
+    @pytest.mark.parametrize("more", [{"HEALTH_PORT": "8000"}, {"TRACING": "1"}])
+    def test_contradicts_what_asks_the_queue_on_postgres(self, more: dict[str, str]) -> None:
+        (name,) = more
+        assert f"expected {name} to be unset with BROKER_URL" in problem_of(BROKER_URL="amqp://host", **more)

@@ -121,9 +121,9 @@ class Laboratory:
         return float(jobs / (answer["ended"] - answer["started"]))
 
     def drain(
-        self, contender: Contender, url: str, jobs: int, *, processes: int = 1, threads: int = 8
+        self, contender: Contender, url: str, jobs: int, *, processes: int = 1, threads: int = 8, sleep: float = 0.0
     ) -> tuple[float, list[tuple[float, int]]]:
-        """Run all jobs of a database.
+        """Run all jobs of a database, each of which takes ``sleep`` seconds.
 
         Returns the seconds from the word "go" until the last job ran and no job was left in the table, and the progress
         on the way as (seconds, jobs run).
@@ -133,7 +133,14 @@ class Laboratory:
             workers = [
                 stack.enter_context(
                     self.start(
-                        contender, "work", url, jobs=jobs, threads=threads, tally=self.tally_file, process=number
+                        contender,
+                        "work",
+                        url,
+                        jobs=jobs,
+                        threads=threads,
+                        tally=self.tally_file,
+                        process=number,
+                        sleep=sleep,
                     )
                 )
                 for number in range(processes)
