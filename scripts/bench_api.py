@@ -145,7 +145,9 @@ def serving(app: str, log: Path, url: str, directory: Path) -> Iterator[int]:
     with closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--no-access-log"]
+    # as a proxy expects it: a connection that is idle for some seconds is not closed
+    options = ["--port", str(port), "--no-access-log", "--timeout-keep-alive", "120"]
+    command = [sys.executable, "-m", "uvicorn", app, *options]
     with running(command, log, SUPABASE_DB_URL=url, INDEX_LOCAL_DIRECTORIES=str(directory)):
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
