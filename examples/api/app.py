@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from actors import broker, index_repo
+from actors import broker, enqueue_index_job, index_repo
 from broker import settings, start_queue, stop_queue
-from indexing.jobs import JobRow, add_job, add_repository, get_job
+from indexing.jobs import JobRow, add_repository, get_job
 from leasequeue import DatabaseUnavailable, QueueError
 
 from .orders import MAX_BODY_BYTES, BadOrder, Order
@@ -42,11 +42,14 @@ async def post_index(request: Request) -> JSONResponse:
 
 
 async def get_index_job(request: Request) -> JSONResponse:
-    """How a job goes."""
+    """How a job goes. One that gave way to a newer one of its repository is ``merged``, with a link to that one."""
     job = await run_in_threadpool(_find, request.path_params["job_id"])
     if job is None:
         raise HTTPException(404, "no job has this id; POST /index answers with the link to one")
-    return JSONResponse(_described(job), headers={"Cache-Control": "no-store"})
+    document = _described(job)
+    if job.merged_into is not None:
+        document["links"] = {"job": request.url_for("job", job_id=job.merged_into).path}
+    return JSONResponse(document, headers={"Cache-Control": "no-store"})
 
 
 async def _body(request: Request) -> bytes:
@@ -64,9 +67,7 @@ def _enqueue(order: Order) -> str:
     job_id = str(uuid4())
     with sessions.transaction() as cursor:
         repository_id = add_repository(cursor, order.repository)
-        message = index_repo.message(index_job_id=job_id, repository_id=repository_id, commit_sha=order.commit)
-        add_job(cursor, repository_id, order.commit, job_id, message_id=message.message_id)
-        broker.enqueue_on(cursor, message)
+        enqueue_index_job(cursor, repository_id, order.commit, index_job_id=job_id)
     return job_id
 
 

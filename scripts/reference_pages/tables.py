@@ -75,6 +75,7 @@ def read_remarks(migrations: Sequence[Path]) -> Remarks:
 def _read(lines: list[str], remarks: Remarks) -> None:
     table, column, in_map, comment = "", "", False, list[str]()
     others: dict[str, str] = {}
+    of_index_before = ""  # a comment is about all indexes that follow it without a gap
     for line in lines:
         in_map = line.startswith("-- Table map") or (in_map and line.startswith("--   "))
         if in_map and (match := _MAP_LINE.match(line)):
@@ -83,8 +84,10 @@ def _read(lines: list[str], remarks: Remarks) -> None:
             _rename(remarks, match[1], match[2])
         if match := _TABLE.match(line):
             table = match[1]
-        if match := _INDEX.match(line) or _ROUTINE.match(line):
-            others.setdefault(match[1], " ".join(comment))
+        index = _INDEX.match(line)
+        if match := index or _ROUTINE.match(line):
+            others.setdefault(match[1], " ".join(comment) or of_index_before)
+        of_index_before = others[index[1]] if index else ""
         if match := _COLUMN.match(line):
             column = match[1]
             remarks.columns[table, column] = match[2]

@@ -37,11 +37,12 @@ def test_remarks_are_read_from_comments_as_migrations_have_them(tmp_path: Path) 
     migration.write_text(
         "-- Table map\n--   old    what it is\n--\n--   other    no table of the map\n"
         "CREATE TABLE old (\n  a integer NOT NULL,  -- the first\n" + " " * 30 + "-- and more\n  b text\n);\n"
-        "-- needed\n-- by a query\nCREATE UNIQUE INDEX by_a ON old (a);\n"
+        "-- needed\n-- by a query\nCREATE UNIQUE INDEX by_a ON old (a);\nCREATE INDEX by_b ON old (b);\n\n"
+        "CREATE INDEX by_both ON old (a, b);\n"
         "ALTER TABLE old RENAME TO new;\nALTER TABLE new ADD COLUMN c text;  -- the last\n"
     )
     remarks = tables.read_remarks([migration])
     assert remarks.tables["old"] == "what it is"
     assert "other" not in remarks.tables
     assert remarks.columns == {("new", "a"): "the first; and more", ("new", "c"): "the last"}
-    assert remarks.others == {"by_a": "needed by a query"}
+    assert remarks.others == {"by_a": "needed by a query", "by_b": "needed by a query", "by_both": ""}

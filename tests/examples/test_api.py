@@ -125,6 +125,14 @@ def test_what_is_no_order_is_refused_in_clear_words_and_writes_nothing(
     assert sql(COUNTS) == [(0, 0)]
 
 
+def test_an_order_that_gave_way_to_a_newer_one_leads_to_it(api: httpx.Client, repository: Repository, sql: Sql) -> None:
+    older, newer = (api.post("/index", json={"repository": repository.url}).json()["links"]["job"] for _ in range(2))
+    assert sql(COUNTS) == [(2, 1)]
+    merged = api.get(older).json()
+    assert (merged["status"], merged["links"]) == ("merged", {"job": newer})
+    assert "links" not in api.get(newer).json()
+
+
 def test_what_is_not_there_is_said_in_json(api: httpx.Client) -> None:
     unknown = api.get("/jobs/00000000-0000-0000-0000-000000000000")
     assert (unknown.status_code, "no job has this id" in unknown.json()["error"]["message"]) == (404, True)
@@ -157,7 +165,7 @@ def test_a_database_that_is_away_or_hangs_is_503_and_the_next_order_is_taken_whe
         assert api.post("/index", json=order).status_code == 202
         with closing(psycopg2.connect(server.url)) as other, other.cursor() as cursor:
             cursor.execute(COUNTS)
-            assert cursor.fetchall() == [(2, 2)]
+            assert cursor.fetchall() == [(2, 1)]  # the second has taken the place of the first
 
 
 def test_a_restart_of_the_database_costs_one_request_however_many_sessions_there_were(
