@@ -1,0 +1,234 @@
+"""How soon ``POST /index`` is answered, with 200 orders a second: alone, while workers index, and as it was before.
+
+    .venv/bin/python scripts/bench_api.py [--seconds 30] [--rate 200] [--write]
+
+Each order of a phase asks for one of many repositories that nobody has indexed before; workers index them meanwhile.
+Time is counted from the moment at which the order was due, so that a late sender hides nothing. At the end the
+old way is asked for others of them: an API that indexes inside the request. --write puts the table into
+docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg2
+from benchmarks.laboratory import own_server
+
+ROOT = Path(__file__).resolve().parent.parent
+INDEXQ = Path(sys.executable).with_name("indexq")
+WORKPLACE = ROOT / ".local" / "bench-api"
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- api: begin, made by scripts/bench_api.py -->", "<!-- api: end -->"
+
+#: Files of one repository, taken from Python's own library: half a second to a second of work.
+FILES = 100
+
+#: Repositories of a phase: more than its workers can index while it lasts.
+REPOSITORIES = 120
+
+#: Orders to the old way, of one caller.
+OLD_ORDERS = 10
+
+#: Seconds for a program to be there.
+START_SECONDS = 60.0
+
+
+@dataclass
+class Result:
+    """What the callers of one phase saw."""
+
+    codes: Counter[int] = field(default_factory=Counter)
+    milliseconds: list[float] = field(default_factory=list)
+
+    def at(self, share: float) -> float:
+        return sorted(self.milliseconds)[min(len(self.milliseconds) - 1, int(share * len(self.milliseconds)))]
+
+
+class Caller:
+    """Connections that are kept, as a proxy keeps them."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def order(self, repository: Path, due: float, result: Result) -> None:
+        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+        body = json.dumps({"repository": str(repository)}).encode()
+        writer.write(b"POST /index HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+        result.milliseconds.append((time.monotonic() - due) * 1000)
+        result.codes[int(head.split()[1])] += 1
+        self._idle.append((reader, writer))
+
+    def close(self) -> None:
+        for _, writer in self._idle:
+            writer.close()
+
+
+async def stream(port: int, repositories: Sequence[Path], rate: float, seconds: float) -> Result:
+    """Orders at a fixed rate, whether those before were answered or not."""
+    result, caller = Result(), Caller(port)
+    started = time.monotonic() + 0.1
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(rate * seconds)):
+            due = started + number / rate
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            group.create_task(caller.order(repositories[number % len(repositories)], due, result))
+    caller.close()
+    return result
+
+
+async def one_by_one(port: int, repositories: Sequence[Path]) -> Result:
+    result, caller = Result(), Caller(port)
+    for repository in repositories:
+        await caller.order(repository, time.monotonic(), result)
+    caller.close()
+    return result
+
+
+def make_repositories(directory: Path, count: int) -> list[Path]:
+    """Repositories of the same files, each with a line of its own in them: no content is known from another one."""
+    library = Path(sysconfig.get_path("stdlib"))
+    sources = sorted(library.glob("*.py"), key=lambda path: path.stat().st_size)[-FILES:]
+    made = []
+    for number in range(count):
+        repository = directory / f"{number:04}"
+        repository.mkdir(parents=True)
+        for source in sources:
+            (repository / source.name).write_bytes(source.read_bytes() + f"\n# {repository}\n".encode())
+        git = ["git", "-C", str(repository), "-c", "user.name=bench", "-c", "user.email=bench@example.org"]
+        for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "first"]):
+            subprocess.run([*git, *arguments], check=True)
+        made.append(repository)
+    return made
+
+
+@contextmanager
+def running(command: Sequence[str], log: Path, **environ: str) -> Iterator[None]:
+    """A program in a process group of its own, killed at the end; its Python finds the product and the scripts."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [*command],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'scripts'}", **environ},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextmanager
+def serving(app: str, log: Path, url: str, directory: Path) -> Iterator[int]:
+    """The port of an API in a process of its own."""
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    # as a proxy expects it: a connection that is idle for some seconds is not closed
+    options = ["--port", str(port), "--no-access-log", "--timeout-keep-alive", "120"]
+    command = [sys.executable, "-m", "uvicorn", app, *options]
+    with running(command, log, SUPABASE_DB_URL=url, INDEX_LOCAL_DIRECTORIES=str(directory)):
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            with closing(socket.socket()) as asking:
+                if asking.connect_ex(("127.0.0.1", port)) == 0:
+                    yield port
+                    return
+            time.sleep(0.1)
+        raise RuntimeError(f"expected {app} to listen within {START_SECONDS:g} s; see {log}")
+
+
+def ask(url: str, question: str) -> int:
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(question)
+        ((count,),) = cursor.fetchall()
+        return int(count)
+
+
+COMPLETED = "SELECT count(*) FROM indexing.commits"
+CLAIMED = "SELECT count(*) FROM dramatiq.worker WHERE dead_at IS NULL"
+
+
+@contextmanager
+def workers(log: Path, url: str, niceness: int) -> Iterator[None]:
+    """Two processes of three threads, with three jobs at once between them: the defaults."""
+    command = ["nice", "-n", str(niceness), sys.executable, "-m", "dramatiq", "actors", "-p", "2", "-t", "3"]
+    with running(command, log, SUPABASE_DB_URL=url):
+        deadline = time.monotonic() + START_SECONDS
+        while ask(url, CLAIMED) < 2:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"expected the workers to be there within {START_SECONDS:g} s; see {log}")
+            time.sleep(0.1)
+        yield
+
+
+def measure(rate: float, seconds: float, directory: Path) -> Iterator[tuple[str, Result, str]]:
+    """One phase after the other: its name, what callers saw, what else is to be said."""
+    log = WORKPLACE / "log"
+    plans = {"no worker": None, "workers index": 0, "workers index, started with `nice -n 10`": 10}
+    for name, niceness in plans.items():
+        repositories = make_repositories(directory / f"nice-{niceness}", REPOSITORIES)
+        with own_server(WORKPLACE / "postgres") as server, ExitStack() as stack:
+            subprocess.run([INDEXQ, "migrate"], env={**os.environ, "SUPABASE_DB_URL": server.url}, check=True, cwd="/")
+            port = stack.enter_context(serving("examples.api.app:app", log, server.url, directory))
+            if niceness is not None:
+                stack.enter_context(workers(log, server.url, niceness))
+            asyncio.run(stream(port, repositories[-1:], 20, 1))  # every session is there
+            result = asyncio.run(stream(port, repositories[:-1], rate, seconds))
+            indexed = ask(server.url, COMPLETED)
+        yield (
+            f"{rate:g} orders/s, {name}",
+            result,
+            f"{indexed} repositories indexed meanwhile" if niceness is not None else "",
+        )
+    repositories = make_repositories(directory / "old", OLD_ORDERS)
+    with own_server(WORKPLACE / "postgres") as server:
+        subprocess.run([INDEXQ, "migrate"], env={**os.environ, "SUPABASE_DB_URL": server.url}, check=True, cwd="/")
+        with serving("synchronous_api:app", log, server.url, directory) as port:
+            yield "the old way: one caller, one order after the other", asyncio.run(one_by_one(port, repositories)), ""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="How soon POST /index is answered.")
+    parser.add_argument("--seconds", type=float, default=30.0, help="for each phase")
+    parser.add_argument("--rate", type=float, default=200.0, help="orders a second")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
+    chosen = parser.parse_args(arguments)
+    WORKPLACE.mkdir(parents=True, exist_ok=True)
+    rows = ["| | orders | answers | median | p99 | slowest | |", "|---|---|---|---|---|---|---|"]
+    with tempfile.TemporaryDirectory(prefix="indexq-api-") as directory:
+        for name, result, remark in measure(chosen.rate, chosen.seconds, Path(directory)):
+            codes = ", ".join(f"{code} x {count:,}" for code, count in result.codes.items())
+            times = " | ".join(f"{result.at(share):,.1f} ms" for share in (0.5, 0.99, 1.0))
+            rows.append(f"| {name} | {len(result.milliseconds):,} | {codes} | {times} | {remark} |")
+            print(rows[-1], flush=True)
+    if chosen.write:
+        before, _, rest = DOCUMENT.read_text("utf-8").partition(BEGIN)
+        _, _, after = rest.partition(END)
+        table = "\n".join(rows)
+        DOCUMENT.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+-- What a schema has, from the server's catalogue, for the page of tables.
+
+-- name: relations
+-- Tables and views of a schema: name, kind, columns (name, type, default), constraints, indexes. Tables come first.
+SELECT c.relname, c.relkind::text,
+       ARRAY(SELECT ARRAY[a.attname::text,
+                          format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull AND c.relkind = 'r'
+                                                                       THEN ' NOT NULL' ELSE '' END,
+                          CASE a.attidentity WHEN '' THEN pg_get_expr(d.adbin, d.adrelid) ELSE 'identity' END]
+               FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
+       ARRAY(SELECT ARRAY[k.conname::text, pg_get_constraintdef(k.oid)]
+               FROM pg_constraint AS k WHERE k.conrelid = c.oid AND k.contype IN ('c', 'f') ORDER BY k.conname),
+       ARRAY(SELECT ARRAY[i.relname::text, regexp_replace(pg_get_indexdef(i.oid), '^.* USING (btree )?', '')]
+               FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+              WHERE x.indrelid = c.oid ORDER BY i.relname)
+  FROM pg_class AS c
+ WHERE c.relnamespace = %(schema)s::regnamespace AND c.relkind IN ('r', 'v')
+ ORDER BY c.relkind, c.relname;
+
+-- name: functions
+SELECT p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid)
+  FROM pg_proc AS p
+ WHERE p.pronamespace = %(schema)s::regnamespace AND p.prokind = 'f'
+   AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = p.oid AND d.deptype = 'e')
+ ORDER BY p.proname;
