@@ -12,15 +12,20 @@ from typing import Final
 from tree_sitter import Language as Grammar
 from tree_sitter import Node, Parser, Tree
 
-from indexing.found import Export, Found, Grammatical, Import, Rule, Scope, Symbol, Visibility
+from indexing.found import (
+    MAX_IMPORTS,
+    MAX_NAME,
+    MAX_PARENT,
+    Export,
+    Found,
+    Grammatical,
+    Import,
+    Rule,
+    Scope,
+    Symbol,
+    Visibility,
+)
 from indexing.wording import Source
-
-#: Longest stored name, in characters; longer ones are cut. An index row takes 2,700 bytes at most.
-MAX_NAME = 255
-#: Longest stored qualified name of a parent, in characters: deep nesting would make these grow with its square.
-MAX_PARENT = 500
-#: Imports kept of one file; what has more is generated.
-MAX_IMPORTS = 2000
 
 #: Nodes between two looks at the clock.
 _NODES_PER_CLOCK: Final = 1024
@@ -84,6 +89,14 @@ class Extractor:
 
         Lines and columns count from 1, columns in characters; bytes are those of ``source``.
         """
+        if self._language.scan is not None:
+            scanned = self._language.scan(source, max_symbols)
+            if scanned is not None:
+                return scanned
+        return self.extract_by_tree(source, seconds=seconds, max_symbols=max_symbols)
+
+    def extract_by_tree(self, source: bytes, *, seconds: float, max_symbols: int) -> tuple[list[Symbol], list[Import]]:
+        """The same, always by a tree."""
         deadline = time.thread_time() + seconds
         return _Walk(self, source, deadline, max_symbols).run(self._parse(source, deadline))
 
@@ -128,6 +141,10 @@ class _Walk:
         self._scopes: list[Scope] = []
         #: Comments just seen: first and last byte, and the last row on which what they belong to may begin.
         self._comment: tuple[int, int, int] | None = None
+        #: They stand in front of a node around a definition, so that comments within that are no part of them.
+        self._comment_is_outside = False
+        #: The last byte of the last of them, or of what may stand between them and what they belong to.
+        self._comment_end = 0
         #: How deep the ``export`` around us is; -1: none.
         self._export_depth = -1
 
@@ -178,16 +195,25 @@ class _Walk:
             self._export_depth = depth
         if self._comment is not None and node.start_point.row <= self._comment[2]:
             self._comment = (*self._comment[:2], max(self._comment[2], node.end_point.row))
+            self._comment_is_outside = True
 
     def _note_comment(self, node: Node, kind: int) -> None:
         end = node.end_point
+        if self._comment_is_outside and self._comment is not None and node.start_point.row <= self._comment[2]:
+            return
+        self._comment_is_outside = False
         # Some end behind their newline.
         row = end.row if end.column == 0 else end.row + 1
-        if self._comment is not None and node.start_point.row <= self._comment[2]:
+        if (
+            self._comment is not None
+            and node.start_point.row <= self._comment[2]
+            and not (kind in self._tables._comments and self._source.is_behind(node.start_byte, self._comment_end))
+        ):
             first, last, _ = self._comment
             self._comment = (first, last if kind in self._tables._between else node.end_byte, row)
         elif kind not in self._tables._between:
             self._comment = (node.start_byte, node.end_byte, row)
+        self._comment_end = node.end_byte
 
     def _note(self, node: Node, rule: Rule, depth: int) -> None:
         scopes = self._scopes
@@ -264,7 +290,7 @@ class _Walk:
         if self._language.docstring is not None and body is not None:
             string = self._language.docstring(body)
             if string is not None:
-                return self._source.docstring(string)
+                return self._source.docstring(string.start_byte, string.end_byte)
         if comment is None or node.start_point.row > comment[2] or node.start_byte < comment[1]:
             return None
         return self._source.comment(comment[0], comment[1])

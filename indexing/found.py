@@ -6,10 +6,17 @@ Modules that the parser process loads do without dataclasses: it starts in half 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from tree_sitter import Node
+
+#: Longest stored name, in characters; longer ones are cut. An index row takes 2,700 bytes at most.
+MAX_NAME: Final = 255
+#: Longest stored qualified name of a parent, in characters: deep nesting would make these grow with its square.
+MAX_PARENT: Final = 500
+#: Imports kept of one file; what has more is generated.
+MAX_IMPORTS: Final = 2000
 
 
 class Symbol(NamedTuple):
@@ -127,3 +134,5 @@ class Grammatical(NamedTuple):
     exported: IsExported = always
     #: A body -> the string in it that is its documentation.
     docstring: Callable[[Node], Node | None] | None = None
+    #: UTF-8 source, most symbols -> the same rows without a tree, where that is possible and quicker; None where not.
+    scan: Callable[[bytes, int], tuple[list[Symbol], list[Import]] | None] | None = None

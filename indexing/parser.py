@@ -63,7 +63,7 @@ def _give_back() -> None:
 
 def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Parsed:
     """What is in a file, or why it is skipped."""
-    decoded = _as_utf8(content)
+    decoded = as_utf8(content)
     if decoded is None:
         return Parsed(None, skips.BINARY, ())
     source, shift = decoded
@@ -87,7 +87,7 @@ def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Pa
     return Parsed(lines, None, symbols, imports)
 
 
-def _as_utf8(content: bytes) -> tuple[bytes, int | None] | None:
+def as_utf8(content: bytes) -> tuple[bytes, int | None] | None:
     """A text in UTF-8 without its mark, and how far it is moved by that (None: it was not UTF-8); None for no text."""
     if content.startswith(BOM_UTF8):
         return content[len(BOM_UTF8) :], len(BOM_UTF8)

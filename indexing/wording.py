@@ -43,11 +43,16 @@ class Source:
         raw = self._content[start:end]
         if b"/*" in raw or b"//" in raw or b"#" in raw:
             raw = self._without_comments(node, start, end)
-        text = raw.decode("utf-8", "replace")
-        if body is None:
-            text = text.lstrip().partition("\n")[0]
-        text = _WHITESPACE.sub(" ", text).strip().rstrip(_SIGNATURE_END)
-        return _without_nul(text)[:MAX_SIGNATURE]
+        return _signature(raw, is_first_line=body is None)
+
+    def signature_between(self, start: int, end: int, *, is_first_line: bool = False) -> str:
+        """The same of what is known to have no comments that belong to its body."""
+        return _signature(self._content[start : min(end, start + 4 * MAX_SIGNATURE)], is_first_line=is_first_line)
+
+    def is_behind(self, at: int, end: int) -> bool:
+        """Whether something stands in front of a byte on its line, what ends at ``end`` and before left out."""
+        line = self._content.rfind(b"\n", 0, at) + 1
+        return bool(self._content[max(line, end) : at].strip())
 
     def comment(self, start: int, end: int) -> str | None:
         """What comments say, without their marks; None when they stand behind something else, or say nothing."""
@@ -57,9 +62,9 @@ class Source:
         lines = self._beginning(start, end).splitlines()
         return _joined([_MARKS.sub("", each) for each in lines])
 
-    def docstring(self, string: Node) -> str | None:
+    def docstring(self, start: int, end: int) -> str | None:
         """What a string literal says."""
-        text = self._beginning(string.start_byte, string.end_byte)
+        text = self._beginning(start, end)
         quotes = _STRING.match(text)
         if quotes is not None:
             text = text[quotes.end() :].removesuffix(quotes[1])
@@ -78,6 +83,14 @@ class Source:
                 kept.append(self._content[start : child.start_byte])
                 start = child.end_byte
         return b"".join([*kept, self._content[start:end]])
+
+
+def _signature(raw: bytes, *, is_first_line: bool) -> str:
+    text = raw.decode("utf-8", "replace")
+    if is_first_line:
+        text = text.lstrip().partition("\n")[0]
+    text = _WHITESPACE.sub(" ", text).strip().rstrip(_SIGNATURE_END)
+    return _without_nul(text)[:MAX_SIGNATURE]
 
 
 def _joined(lines: list[str]) -> str | None:

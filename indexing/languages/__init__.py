@@ -29,21 +29,21 @@ class Language(NamedTuple):
 
 
 _TABLE: Final = (
-    Language("python", 2, (".py", ".pyi", ".pyw"), "python:GRAMMATICAL"),
-    Language("javascript", 2, (".js", ".mjs", ".cjs", ".jsx"), "javascript:GRAMMATICAL"),
-    Language("typescript", 2, (".ts", ".mts", ".cts"), "typescript:TYPESCRIPT"),
-    Language("tsx", 2, (".tsx",), "typescript:TSX"),
-    Language("go", 2, (".go",), "go:GRAMMATICAL"),
-    Language("rust", 2, (".rs",), "rust:GRAMMATICAL"),
-    Language("java", 2, (".java",), "java:GRAMMATICAL"),
-    Language("c", 2, (".c", ".h"), "c:GRAMMATICAL"),
-    Language("cpp", 2, (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx", ".ipp", ".inl", ".tpp"), "cpp:GRAMMATICAL"),
+    Language("python", 3, (".py", ".pyi", ".pyw"), "python:GRAMMATICAL"),
+    Language("javascript", 3, (".js", ".mjs", ".cjs", ".jsx"), "javascript:GRAMMATICAL"),
+    Language("typescript", 3, (".ts", ".mts", ".cts"), "typescript:TYPESCRIPT"),
+    Language("tsx", 3, (".tsx",), "typescript:TSX"),
+    Language("go", 3, (".go",), "go:GRAMMATICAL"),
+    Language("rust", 3, (".rs",), "rust:GRAMMATICAL"),
+    Language("java", 3, (".java",), "java:GRAMMATICAL"),
+    Language("c", 3, (".c", ".h"), "c:GRAMMATICAL"),
+    Language("cpp", 3, (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx", ".ipp", ".inl", ".tpp"), "cpp:GRAMMATICAL"),
     Language(
         "ruby", 2, (".rb", ".rake", ".gemspec", ".ru"), "ruby:GRAMMATICAL", ("Rakefile", "Gemfile", "Vagrantfile")
     ),
-    Language("csharp", 1, (".cs", ".csx"), "csharp:GRAMMATICAL"),
-    Language("php", 1, (".php", ".phtml", ".php5"), "php:GRAMMATICAL"),
-    Language("kotlin", 1, (".kt", ".kts"), "kotlin:GRAMMATICAL"),
+    Language("csharp", 2, (".cs", ".csx"), "csharp:GRAMMATICAL"),
+    Language("php", 2, (".php", ".phtml", ".php5"), "php:GRAMMATICAL"),
+    Language("kotlin", 2, (".kt", ".kts"), "kotlin:GRAMMATICAL"),
     Language(TEXT, 1, (), None),
 )
 

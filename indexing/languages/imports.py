@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final
-
-from tree_sitter import Node
+from typing import TYPE_CHECKING, Final
 
 from indexing.found import Import, Text
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
 
 #: Longest import kept, in characters: it is a key, and an index row takes 2,700 bytes.
 MAX_TARGET: Final = 400
@@ -19,10 +20,14 @@ _ALIASES = ("@/", "~/", "#/")
 
 def imported(node: Node, target: str, parts: Sequence[str] | None, up: int | None = None) -> Iterable[Import]:
     """An import of the file whose path is, or ends with, these parts; of none here when there are none."""
+    return imported_at(node.start_point.row + 1, target, parts, up)
+
+
+def imported_at(line: int, target: str, parts: Sequence[str] | None, up: int | None = None) -> Iterable[Import]:
+    """The same by the number of its line."""
     target = target.replace("\x00", "")
     if len(target) > MAX_TARGET or not target:
         return ()
-    line = node.start_point.row + 1
     if not parts:
         return (Import(line, target),)
     return (Import(line, target, "/" + "/".join(parts).replace("\x00", ""), up),)

@@ -8,7 +8,8 @@ import tree_sitter_python
 from tree_sitter import Node
 
 from indexing.found import Found, Grammatical, Import, Text
-from indexing.languages.imports import imported
+from indexing.languages.python_names import imports_from, imports_of, is_exported
+from indexing.languages.python_scanner import scan
 from indexing.languages.rules import first_child, function_or_method, is_constant_name, named, node_types
 
 
@@ -28,26 +29,17 @@ def _assignment(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
 
 def _type_alias(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
     left = node.child_by_field_name("left")
-    return () if left is None else (Found(text(left).partition("[")[0].strip(), "type"),)
+    name = text(left).partition("[")[0].strip()
+    # To the grammar, ``type(self).name = value`` is one as well.
+    return (Found(name, "type"),) if name.isidentifier() else ()
 
 
 def _import(node: Node, _scope: str | None, text: Text) -> Iterator[Import]:
-    """``import a.b, c as d``."""
-    for name in _names(node, text):
-        yield from imported(node, name, name.split("."))
+    return imports_of(node.start_point.row + 1, _names(node, text))
 
 
 def _import_from(node: Node, _scope: str | None, text: Text) -> Iterator[Import]:
-    """``from ..a import b``: the module ``a``, and ``a.b`` where that may be one."""
-    target = text(node.child_by_field_name("module_name"))
-    dots = len(target) - len(target.lstrip("."))
-    up = dots - 1 if dots else None
-    around = [part for part in target.lstrip(".").split(".") if part]
-    yield from imported(node, target, around, up)
-    for name in _names(node, text):
-        # Modules are written in lower case; everything else would be a row for each name of each import.
-        if name.islower() and name != target:
-            yield from imported(node, target + ("." if around else "") + name, [*around, name], up)
+    return imports_from(node.start_point.row + 1, text(node.child_by_field_name("module_name")), _names(node, text))
 
 
 def _names(node: Node, text: Text) -> Iterator[str]:
@@ -56,7 +48,7 @@ def _names(node: Node, text: Text) -> Iterator[str]:
 
 
 def _is_exported(_node: Node, found: Found, _scope: str | None, _in_export: bool, _text: Text) -> bool:
-    return not found.name.startswith("_") or (found.name.startswith("__") and found.name.endswith("__"))
+    return is_exported(found.name)
 
 
 def _docstring(body: Node) -> Node | None:
@@ -87,4 +79,5 @@ GRAMMATICAL = Grammatical(
     wrappers=frozenset({"decorated_definition"}),
     exported=_is_exported,
     docstring=_docstring,
+    scan=scan,
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-
-from tree_sitter import Node
+from typing import TYPE_CHECKING
 
 from indexing.found import Definer, Found, Text
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
 
 _CONSTANT_NAME = re.compile(r"^[A-Z][A-Z0-9_]*$")
 

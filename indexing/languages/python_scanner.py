@@ -1,0 +1,415 @@
+"""Python without a tree: the symbols and imports of a file by its lines, or None where a tree is needed.
+
+Four times as fast as a tree, and the same rows: ``scripts/scanner_agreement.py`` compares them. Whatever is not known
+here for sure, such as a bracket that is never closed, makes it None.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from indexing.found import MAX_IMPORTS, MAX_NAME, MAX_PARENT, Import, Symbol
+from indexing.languages import python_lines as lines
+from indexing.languages.python_names import imports_from, imports_of, is_exported
+from indexing.languages.rules import is_constant_name
+from indexing.wording import Source
+
+_NEWLINE = ord("\n")
+_BACKSLASH = ord("\\")
+_FUNCTIONS = frozenset({"function", "method"})
+
+
+#: Holds the place of a definition whose end is not reached.
+_UNFINISHED = Symbol("", "", 1, 1, "", None)
+
+
+class _Unsure(Exception):
+    """A tree is needed."""
+
+
+class _Scope(NamedTuple):
+    """What is around a line. ``kind`` is None for the file."""
+
+    qualified: str | None
+    kind: str | None
+    exported: bool
+
+
+class _Block(NamedTuple):
+    """Lines that are indented alike; ``symbol`` is the definition whose body they are, -1 for another statement's."""
+
+    indent: bytes
+    scope: _Scope
+    symbol: int = -1
+    #: How far the definition itself is indented.
+    outer: int = 0
+
+
+class _Definition(NamedTuple):
+    """A symbol, as far as it is known at its beginning."""
+
+    name: str
+    kind: str
+    line: int
+    column: int
+    start: int
+    signature: str
+    parent: str | None
+    doc: str | None
+    exported: bool
+
+
+def scan(source: bytes, max_symbols: int) -> tuple[list[Symbol], list[Import]] | None:
+    """What UTF-8 source defines and imports, in its order; None when a tree has to say it."""
+    if b"\x00" in source or (b"\r" in source and lines.RETURN.search(source)):
+        return None
+    for chain in lines.CHAIN.finditer(source):
+        first = source[source.rfind(b"\n", 0, chain.start()) + 1 : chain.start()].strip()
+        if chain[2] is not None:
+            is_plain = first.count(b"[") >= first.count(b"]")
+        else:
+            is_plain = chain[1] is not None and is_constant_name(first.decode("latin-1"))
+        if not is_plain:
+            return None
+    scan = _Scan(source if source.endswith(b"\n") else source + b"\n")
+    try:
+        scan.run()
+    except _Unsure:
+        return None
+    if len(scan.symbols) > max_symbols:
+        return None
+    return scan.symbols, list(scan.imports.values())
+
+
+class _Scan:
+    """One way through a file."""
+
+    def __init__(self, text: bytes) -> None:
+        self.symbols: list[Symbol] = []
+        self.imports: dict[tuple[str | None, int | None, str], Import] = {}
+        self._text = text
+        self._source = Source(text)
+        self._blocks = [_Block(b"", _Scope(None, None, True))]
+        self._open: dict[int, _Definition] = {}
+        self._counted_to = 0
+        self._line = 1
+        #: Where the ordinary lines begin that end at the present one.
+        self._ordinary = 0
+        #: The last line whose comment was looked for.
+        self._commented = -1
+
+    def run(self) -> None:
+        text, blocks = self._text, self._blocks
+        gap, indentation, length = lines.gap, lines.indentation, len(text)
+        at = 0
+        while True:
+            begin = gap(text, at).end()
+            if begin == length:
+                self._leave(0, at, begin)
+                return
+            start = indentation(text, begin).end()
+            indent = text[begin:start]
+            if indent != blocks[-1].indent:
+                self._indent(indent, at, begin)
+            ordinary = lines.function_lines if blocks[-1].scope.kind in _FUNCTIONS else lines.other_lines
+            end = ordinary(text, begin).end()
+            if end > begin:
+                self._ordinary, at = begin, end
+            else:
+                at = self._telling(begin, start)
+
+    def _indent(self, indent: bytes, at: int, begin: int) -> None:
+        """Go to the block of a line; ``at`` is the end of the line in front."""
+        if len(indent) < len(self._blocks[-1].indent):
+            self._leave(len(indent), at, begin)
+        around = self._blocks[-1]
+        if not indent.startswith(around.indent):
+            raise _Unsure
+        if len(indent) > len(around.indent):
+            self._blocks.append(_Block(indent, around.scope))
+
+    def _leave(self, length: int, at: int, begin: int) -> None:
+        """Leave the blocks that are indented further; comments indented as they are belong to them."""
+        text = self._text
+        at_end = begin == len(text)
+        has_comments = b"#" in text[at:begin]
+        while len(self._blocks) > 1 and (at_end or len(self._blocks[-1].indent) > length):
+            block = self._blocks.pop()
+            if block.symbol < 0:
+                continue
+            if length > block.outer:
+                raise _Unsure
+            if has_comments:
+                at = self._behind_comments(at, begin, len(block.indent))
+            self._close(block.symbol, at)
+
+    def _behind_comments(self, at: int, begin: int, length: int) -> int:
+        for line in self._text[at:begin].splitlines(keepends=True):
+            stripped = line.lstrip(b" \t")
+            if stripped.startswith(b"#") and len(line) - len(stripped) < length:
+                break
+            if stripped.startswith((b"\f", b"\r")) and b"#" in stripped:
+                raise _Unsure
+            at += len(line)
+        return at
+
+    def _close(self, index: int, end: int) -> None:
+        text = self._text
+        while text[end - 1] in b" \t\r\n\f":
+            end -= 1
+        if text[end] != _NEWLINE:
+            # A comment goes to the very end of its line.
+            below, above = text.find(b"\n", end) + 1, text.rfind(b"\n", 0, end) + 1
+            line = text[above:below]
+            if b"#" in line and (line.lstrip().startswith(b"#") or self._has_comment(above, below)):
+                end = below - 1
+        self.symbols[index] = self._symbol(self._open.pop(index), end)
+
+    def _symbol(self, found: _Definition, end: int) -> Symbol:
+        name, kind, line, column, start, signature, parent, doc, exported = found
+        source = self._source
+        last_line, last_column = self._line_of(end), source.column(end, None) - 1
+        return Symbol(name, kind, line, last_line, signature, parent, column, last_column, start, end, doc, exported)
+
+    def _line_of(self, at: int) -> int:
+        """The number of a line; cheap when it is near the one that was asked for before."""
+        if at >= self._counted_to:
+            self._line += self._text.count(b"\n", self._counted_to, at)
+        else:
+            self._line -= self._text.count(b"\n", at, self._counted_to)
+        self._counted_to = at
+        return self._line
+
+    def _telling(self, begin: int, start: int) -> int:
+        """A line that says something; returns where the next one begins."""
+        first, decorated_by_comment = begin, False
+        text = self._text
+        while text[start : start + 1] == b"@":
+            decorator = lines.SIMPLE.match(text, start + 1)
+            end = decorator and lines.END.match(text, decorator.end())
+            if not end:
+                raise _Unsure
+            below = lines.gap(text, end.end()).end()
+            decorated_by_comment |= b"#" in text[end.end() : below]
+            indent = text[begin:start]
+            start = below + len(indent)
+            if text[below:start] != indent:
+                raise _Unsure
+            begin = below
+        header = lines.HEADER.match(text, start)
+        if header is not None:
+            return self._definition(first, begin, start, header, decorated_by_comment)
+        if first != begin:
+            raise _Unsure
+        if lines.COMPOUND.match(text, start) and (inline := lines.inline().match(text, start)):
+            start = inline.end()
+        return self._statements(begin, start)
+
+    def _definition(self, first: int, begin: int, start: int, header: re.Match[bytes], has_comment: bool) -> int:
+        text, around = self._text, self._blocks[-1].scope
+        colon = header.end()
+        name, kind = self._name(header[2]), "class"
+        if header[1] is not None:
+            kind = "method" if around.kind == "class" else "function"
+        line_end = lines.HEADER_END.match(text, colon)
+        is_block = line_end is not None
+        if line_end is not None:
+            below = lines.gap(text, line_end.end()).end()
+            body = lines.indentation(text, below).end()
+            indent, outer = text[below:body], text[begin:start]
+            if len(indent) <= len(outer) or not indent.startswith(outer):
+                raise _Unsure
+        else:
+            body = lines.indentation(text, colon).end()
+        doc = self._docstring(body)
+        if doc is None:
+            doc = self._comment_above(first)
+            if doc is None and has_comment:
+                if b"#" in text[text.rfind(b"\n", 0, max(0, first - 1)) + 1 : first]:
+                    raise _Unsure
+                doc = self._comment_above(begin, is_decorated=True)
+        exported = self._is_exported(name, around)
+        qualified = name if around.qualified is None else f"{around.qualified}.{name}"[:MAX_PARENT]
+        index = len(self.symbols)
+        self._open[index] = _Definition(
+            name,
+            kind,
+            self._line_of(start),
+            start - begin + 1,
+            start,
+            self._source.signature_between(start, colon),
+            around.qualified,
+            doc or None,
+            exported,
+        )
+        self.symbols.append(_UNFINISHED)
+        scope = _Scope(qualified, kind, exported)
+        self._ordinary = begin
+        if is_block:
+            self._blocks.append(_Block(indent, scope, index, len(outer)))
+            return below
+        end = self._inline_body(body, scope)
+        self._close(index, end)
+        return end
+
+    def _inline_body(self, body: int, scope: _Scope) -> int:
+        """``def f(): return 1``; returns the end of the line."""
+        end = self._text.find(b"\n", body) + 1
+        ordinary = lines.function_lines if scope.kind in _FUNCTIONS else lines.other_lines
+        if ordinary(self._text, body, end).end() != end:
+            raise _Unsure
+        return end
+
+    def _docstring(self, body: int) -> str | None:
+        """The documentation of a body, empty when its string says nothing; None without one."""
+        text = self._text
+        if text[body] not in b"\"'rRuUbBfF":
+            return None
+        found = lines.DOCSTRING.match(text, body)
+        if found is not None:
+            return self._source.docstring(found.start(1), found.end(1)) or ""
+        if text[body] in b"fF" and (b'"' in text[body : body + 3] or b"'" in text[body : body + 3]):
+            raise _Unsure
+        return None
+
+    def _comment_above(self, first: int, *, is_decorated: bool = False) -> str | None:
+        """The comment in front of the line that begins there, or between it and its decorators."""
+        text = self._text
+        top = bottom = first
+        while top:
+            above = text.rfind(b"\n", 0, top - 1) + 1
+            line = text[above:top].lstrip(b" \t")
+            if not line.startswith(b"#"):
+                break
+            if b'"""' in line or b"'''" in line or b"\f" in line:
+                raise _Unsure
+            top = above
+        if top == bottom:
+            return None
+        line = text[above:top] if top else b""
+        if line.rstrip(b"\r\n").endswith(b"\\"):
+            raise _Unsure
+        if b"#" in line and not is_decorated and self._has_comment(above, top):
+            # It begins behind a statement, and says something of that.
+            return None
+        start = lines.indentation(text, top).end()
+        return self._source.comment(start, bottom - 1)
+
+    def _has_comment(self, begin: int, end: int) -> bool:
+        """Whether a line that is not a comment ends with one. Its statement may begin far above."""
+        at = self._ordinary
+        while at <= begin:
+            at = lines.gap(self._text, at).end()
+            at = lines.indentation(self._text, at).end()
+            while statement := lines.SIMPLE.match(self._text, at + self._text.startswith(b"@", at)):
+                at = statement.end()
+                at += self._text.startswith(b";", at)
+                at = lines.indentation(self._text, at).end()
+            line = lines.END.match(self._text, at)
+            if line is None:
+                break
+            if line.end() == end:
+                return self._text.startswith(b"#", at)
+            at = line.end()
+        raise _Unsure
+
+    def _statements(self, begin: int, at: int) -> int:
+        """Simple statements on one line, one of which says something."""
+        text = self._text
+        while True:
+            end = self._statement(begin, at)
+            after = lines.AFTER.match(text, end)
+            if after is None:
+                raise _Unsure
+            if after[1] is None:
+                self._ordinary = begin
+                return after.end()
+            at = after.end()
+
+    def _statement(self, begin: int, at: int) -> int:
+        text = self._text
+        if text.startswith(b"import", at) and (found := lines.IMPORT.match(text, at)):
+            names = self._names(found[1])
+            for each in imports_of(self._line_of(at), names):
+                self._import(each)
+            return found.end()
+        if text.startswith(b"from", at) and (found := lines.IMPORT_FROM.match(text, at)):
+            self._import_from(at, found)
+            return found.end()
+        statement = lines.SIMPLE.match(text, at)
+        if statement is None:
+            raise _Unsure
+        if (found := lines.LAMBDA.match(text, at)) is not None:
+            self._lambda(begin, at, found, statement.end())
+        elif self._blocks[-1].scope.kind in (None, "class") and (found := lines.CONSTANT.match(text, at)):
+            self._constant(begin, at, found, statement.end())
+        elif text.startswith((b"def", b"class", b"import", b"from", b"@", b"async", b"type"), at):
+            raise _Unsure
+        return statement.end()
+
+    def _import_from(self, at: int, found: re.Match[bytes]) -> None:
+        target = found[1].decode("utf-8", "replace")
+        if not target:
+            raise _Unsure
+        names = self._names(found[3] if found[2] is None else lines.COMMENT.sub(b"", found[2]))
+        if target != "__future__":
+            for each in imports_from(self._line_of(at), target, [name for name in names if name != "*"]):
+                self._import(each)
+
+    def _names(self, text: bytes) -> list[str]:
+        names = []
+        for part in text.replace(b"\\", b" ").rstrip().removesuffix(b",").split(b","):
+            found = lines.IMPORTED.fullmatch(part)
+            if found is None:
+                raise _Unsure
+            names.append(found[1].decode("utf-8", "replace"))
+        return names
+
+    def _import(self, found: Import) -> None:
+        if len(self.imports) < MAX_IMPORTS:
+            self.imports.setdefault((found.module, found.up, found.target), found)
+
+    def _constant(self, begin: int, at: int, found: re.Match[bytes], end: int) -> None:
+        body = None
+        if found[2] is not None and lines.FOR.search(self._text, found.start(2), end):
+            # Of a comprehension the signature shows no more than where it begins.
+            body = self._comprehended(found.start(2), end)
+        self._assigned(begin, at, found[1], "constant", end, body)
+
+    def _comprehended(self, at: int, end: int) -> int | None:
+        """Where the element of a comprehension begins; None when the expression is none."""
+        bracket = lines.bracket().match(self._text, at)
+        if bracket is None:
+            raise _Unsure
+        inside = lines.nested().sub(b"", bracket[0][1:-1])
+        if self._text[bracket.end() : end].strip() or lines.FOR.search(inside) is None:
+            return None
+        return lines.first(self._text, at + 1).end()
+
+    def _lambda(self, begin: int, at: int, found: re.Match[bytes], end: int) -> None:
+        if found[3] is None or b"lambda" in found[2]:
+            raise _Unsure
+        kind = "method" if self._blocks[-1].scope.kind == "class" else "function"
+        self._assigned(begin, at, found[1], kind, end, found.end())
+
+    def _assigned(self, begin: int, at: int, name: bytes, kind: str, end: int, body: int | None) -> None:
+        text, around, source = self._text, self._blocks[-1].scope, self._source
+        end = at + len(text[at:end].rstrip())
+        if text[end - 1] == _BACKSLASH:
+            raise _Unsure
+        signature = source.signature_between(at, end if body is None else body, is_first_line=body is None)
+        decoded = self._name(name)
+        # Of several on a line the first one has the comment.
+        is_first = b"\n" not in text[begin:at] and self._commented != begin
+        self._commented = begin
+        line, column, doc = self._line_of(at), source.column(at, None), self._comment_above(begin) if is_first else None
+        exported = self._is_exported(decoded, around)
+        definition = _Definition(decoded, kind, line, column, at, signature, around.qualified, doc, exported)
+        self.symbols.append(self._symbol(definition, end))
+
+    def _is_exported(self, name: str, around: _Scope) -> bool:
+        return around.kind not in _FUNCTIONS and around.exported and is_exported(name)
+
+    def _name(self, name: bytes) -> str:
+        return name.decode("utf-8", "replace")[:MAX_NAME]

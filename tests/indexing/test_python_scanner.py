@@ -1,0 +1,131 @@
+"""Python is read by its lines where that gives the rows of its tree, and by its tree where it is not sure."""
+
+from __future__ import annotations
+
+import email
+from pathlib import Path
+
+import pytest
+from scanner_agreement import compare
+
+from indexing.extract import Extractor
+from indexing.found import MAX_IMPORTS, Import, Symbol
+from indexing.languages.python import GRAMMATICAL
+from indexing.languages.python_scanner import scan
+
+Rows = tuple[list[Symbol], list[Import]]
+
+#: Each is read by its lines.
+KNOWN = {
+    "nothing": "",
+    "no line end": "def f(): pass",
+    "a body's comments": (
+        "def f():  # a\n    # b\n    '''doc'''\n    x = 1  # t\n    # in f\n  # out\n    # out\ny = 2\n"
+    ),
+    "comments of an inner block": "def f():\n    if y:\n        x = 1\n        # c\n    # d\n# e\nz\n",
+    "a comment at the very end": "def f():\n    x = 1\n    # c",
+    "spaces behind a comment": "def f():\n    return 1  # c  \n\ndef g(): pass  # d \n",
+    "one-liners": "def f(): return 1;\nclass A: pass ; # c\nclass B(A): x = 1; y = 2\n",
+    "semicolons": "import os; import sys as s, re\nX = 1; Y = 2 ;\nif x: import y ; Z = 3\n",
+    "compound one-liners": "try: import json\nexcept ImportError: json = None\nelse: FOUND = True\n",
+    "strings that look like code": (
+        'X = """\ndef f(): pass\n"""\ny = "\\\nclass A:"\nz = \'# no comment\'\ndef g(): pass\n'
+    ),
+    "brackets over lines": "f(\ndef_, [\n1, # def g(): pass\n], {\n})\nclass A(\n  B, # c\n): pass\n",
+    "doc of every kind": (
+        "class A:\n    r'''Raw.'''\nclass B:\n    'Short.' ; x = 1\nclass C:\n    ('''No.''')\n"
+        "class D:\n    'No.' 'No.'\nclass E:\n    'No.' % x\n"
+        "class F:\n\n    # c\n    ''' '''\nclass G:\n    'Yes.', 1\n"
+    ),
+    "a comment in front": (
+        "# Why.\n#  And how.\ndef f(): pass\n\n# Far.\n\ndef g(): pass\nx = 1  # Of x.\n# And f?\ndef h(): pass\n"
+    ),
+    "a comment behind a comment": "# Of a.\na = 1  # Of a, too.\nclass A: pass\n",
+    "a comment in front of decorators": "# Why.\n@a  # b\n@c(\n  d)\n# Not me.\ndef f(): pass\n",
+    "a comment behind decorators": "@a\n# Why.\nclass B:\n    @b  # c\n    def f(self): pass\n",
+    "a comment of a constant": "# Why.\nX: int = 3  # c\n# Next.\nY = [\n  1,\n]  # d\n",
+    "one comment for one name": "# Why.\nX = 1; Y = 2\n",
+    "constants": "A, B = 1, 2\nC: int\nD += 1\nE == 1\nF = G = 1\nclass A:\n    H = 1\ndef f():\n    I = 1\n",
+    "comprehensions": (
+        "A = [x for x in y]\nB = {x: 'for' for x in y}\nC = [format(x)]\nD = ['for']\nE = [x for x in y] + z\n"
+    ),
+    "lambdas": "f = lambda x: 1\nclass A:\n    g: T = lambda: 2\ndef h():\n    i = lambda x=1, *y: x\n",
+    "nested": (
+        "class A:\n    class B:\n        async def f(self):\n"
+        "            def g(): pass\n        x = 1\n    def h(self): pass\n"
+    ),
+    "a private class's public method": "class _A:\n    def f(self): pass\n    def __g__(self): pass\n",
+    "definitions in statements": (
+        "if x:\n    def f(): pass\nelse:\n        class A: pass\nwith y:\n\tdef g():\n\t\tpass\n"
+    ),
+    "tabs": "class A:\n\tdef f(self):\n\t\treturn 1\n\n\tdef g(self): pass\n",
+    "imports": (
+        "from .. import a, B\nfrom ..c.d import (e as f, # g, h\n"
+        "  i,)\nfrom j import *\nfrom __future__ import annotations\n"
+        "from k \\\n  import l\nfrom .import m\nimport n.o as p\nfrom q import r, \\\n  s\ndef f():\n    import t\n"
+    ),
+    "too many imports": "".join(f"import a{n}\n" for n in range(MAX_IMPORTS + 1)),
+    "letters": "def größe(ä='ü'): return 'ö'  # ß\nÄ = 1\nclass Été:\n    '''Où.'''\n",
+    "line ends of Windows": "class A:\r\n    '''Doc.'''\r\n    def f(self):\r\n        return 1\r\n\r\n    X = 1\r\n",
+    "soft keywords": (
+        "match = 1\nmatch(x)\ncase = type(y)\nmatch x:\n    case 1:\n        def f(): pass\ntype = 3\ntype(x).y = 3\n"
+    ),
+    "Python 2": "print 'x' % y\nprint >>f, x\nexec code in d\ndef f((a, b)): pass\n",
+    "a walrus": "while x := f():\n    pass\nif (y := 1): Z = 2\n",
+    "a form feed": "import a\n\f\ndef f(): pass\n\f\n# c\nclass A: pass\n",
+    "types of parameters": (
+        "def f[T: (int, str)](x: T, *, y: 'T' = {'a': 1}) -> dict[str, T]:\n    pass\nclass A[T]: pass\n"
+    ),
+    "a long signature": f"def f(a={'x' * 1300!r}): pass\ndef g({', '.join(f'a{n}' for n in range(400))}): pass\n",
+}
+
+#: Each needs a tree.
+UNSURE = {
+    "a bracket that is never closed": "x = (\ndef f(): pass\n",
+    "brackets within brackets": "x = " + "(" * 20 + ")" * 20 + "\n",
+    "a string that is never closed": "def f(): pass\nx = '''\n",
+    "what no Python has": "def f(): pass\nx = a ? b : c\n",
+    "a merge that was not finished": "<<<<<<< HEAD\ndef f(): pass\n=======\n>>>>>>> x\n",
+    "no body": "def f():\nx = 1\n",
+    "an indentation that fits nothing": "def f():\n        x = 1\n    def g(): pass\n",
+    "tabs and spaces": "def f():\n    if x:\n\tdef g(): pass\n",
+    "two names, one of them telling": "a = B = 1\n",
+    "a type alias": "type A = int\n",
+    "old line ends": "def f(): pass\rdef g(): pass\r",
+    "a continued constant": "X = 1 \\\n\n",
+    "a lambda in a lambda": "f = lambda x=lambda: 1: x\n",
+    "a lambda on the next line": "f = \\\n  lambda: 1\n",
+    "a lambda behind an annotation of several lines": "f: Callable[\n  [int], int\n] = lambda x: x\n",
+    "a string of expressions as documentation": "def f():\n    f'''x'''\n",
+    "NUL": "def f(): pass\n\x00",
+    "too many symbols": "def f(): pass\n" * 51,
+}
+
+
+@pytest.fixture(scope="module")
+def extractor() -> Extractor:
+    return Extractor(GRAMMATICAL)
+
+
+@pytest.mark.parametrize("source", KNOWN.values(), ids=KNOWN)
+def test_reading_by_lines_gives_the_rows_of_the_tree(source: str, extractor: Extractor) -> None:
+    encoded = source.encode()
+    assert scan(encoded, 50) == extractor.extract_by_tree(encoded, seconds=10, max_symbols=50)
+
+
+@pytest.mark.parametrize("source", UNSURE.values(), ids=UNSURE)
+def test_what_the_lines_do_not_tell_for_sure_needs_a_tree(source: str) -> None:
+    assert scan(source.encode(), 50) is None
+
+
+def test_what_needs_a_tree_gets_one(extractor: Extractor) -> None:
+    symbols, _ = extractor.extract(b"a = B = 1\n", seconds=10, max_symbols=50)
+    assert [symbol.name for symbol in symbols] == ["B"]
+
+
+def test_a_package_of_pythons_own_library_and_this_project_give_the_rows_of_their_trees() -> None:
+    library, ours = Path(email.__file__).parent, Path(__file__).parent.parent.parent / "indexing"
+    found = compare([*library.glob("*.py"), *ours.rglob("*.py")])
+    assert found.differing == []
+    assert found.files > 50
+    assert found.with_tree <= found.files * 0.1
