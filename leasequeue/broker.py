@@ -26,6 +26,7 @@ from .connection import Connection, Row
 from .consumer import LeaseConsumer
 from .doorbell import Doorbell
 from .hooks import ListenedSignals
+from .late_bell import LateBell
 from .lease import Death, Lease, LeasedMessage, Retry, describe
 from .meter import Meter
 from .middleware import LeaseTracking, Retries
@@ -118,6 +119,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
             max_bytes=self.policy.max_message_bytes,
             make_schema=self.migrate if auto_migrate else None,
         )
+        self._late_bell = LateBell(self.ring)
         self._session: WorkerSession | None = None
         self._watchdog: Watchdog | None = None
         self._session_lock = threading.Lock()
@@ -319,6 +321,10 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
                 )
         return message
 
+    def ring_soon(self, queue_names: Iterable[str]) -> None:
+        """Wake idle workers of these queues now and again within the next half second, without waiting for it."""
+        self._late_bell.ring_soon(queue_names)
+
     def _expire_after(self, message: Message[Any]) -> float | None:
         actor = self.actors.get(message.actor_name)
         max_age = message.options.get("max_age") or (actor.options.get("max_age") if actor else None)
@@ -421,6 +427,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
 
     def close(self) -> None:
         """End every session with the database. The broker can be used again."""
+        self._late_bell.close()
         self.close_session()
         self._senders.close()
 

@@ -54,20 +54,14 @@ class Doorbell:
 
     def ring(self, connection: Connection, queue_name: str) -> None:
         """Wake a worker of the queue, unless that was done a moment ago. A failed ring is no error: workers poll."""
-        if not self.is_due(queue_name):
-            return
-        try:
-            connection.execute(self._queries["ring"], {"channel": self.channel(queue_name)}, timeout=RING_TIMEOUT)
-        except errors.DatabaseUnavailable:
-            return
-
-    def is_due(self, queue_name: str) -> bool:
-        """Whether a queue may be rung for now. Who is told so rings: the next one is told to wait a moment."""
         now = time.monotonic()
         with self._lock:
             rung_at, pause = self._last.get(queue_name, (float("-inf"), SHORTEST_PAUSE))
             if now - rung_at < pause:
-                return False
+                return
             is_stream = now - rung_at < 2 * pause
             self._last[queue_name] = (now, min(2 * pause, LONGEST_PAUSE) if is_stream else SHORTEST_PAUSE)
-        return True
+        try:
+            connection.execute(self._queries["ring"], {"channel": self.channel(queue_name)}, timeout=RING_TIMEOUT)
+        except errors.DatabaseUnavailable:
+            return

@@ -40,10 +40,6 @@ class Placed(NamedTuple):
     merged: bool
 
 
-#: Queues that a transaction has sent to, and whether it rings for them.
-Rung = dict[str, bool]
-
-
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One statement for the caller's connection: SQL with one place, ``%(jobs)s``, and the text for it.
@@ -174,21 +170,15 @@ class Sender:
             yield part
 
     def statements(
-        self, messages: Sequence[Message[Any]], *, name: str, delay: float, expire_after: float | None, rung: Rung
+        self, messages: Sequence[Message[Any]], *, name: str, delay: float, expire_after: float | None
     ) -> Iterator[Statement]:
         """What the caller has to run in a transaction of its own to store these messages, in few statements.
 
         Parameters:
           name: ``enqueue_inside``, ``enqueue_many_inside``, or ``place_inside`` for those that have a key or an owner.
-          rung: the queues that this transaction has sent to, and whether it rings for each; added to. Postgres rings at
-            the commit, and once for each channel, however often it was told to.
         """
         for part in self._parts(messages):
-            queue_names = {message.queue_name for message, _ in part} if not delay else set()
-            for queue_name in queue_names - rung.keys():
-                rung[queue_name] = self._doorbell.is_due(queue_name)
-            channels = [self._doorbell.channel(queue_name) for queue_name in sorted(queue_names) if rung[queue_name]]
-            head = json.dumps({"delay": delay, "expire_after": expire_after, "channels": channels})
+            head = json.dumps({"delay": delay, "expire_after": expire_after})
             texts = ",".join(text for _, text in part)
             yield Statement(self._queries[name], f'{head[:-1]}, "messages": [{texts}]}}')
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from dramatiq.message import Message
 
 from .callers import caller_of
-from .sender import Placed, Rung, Sender, Statement, as_placed, placed_by
+from .sender import Placed, Sender, Statement, as_placed, placed_by
 
 if TYPE_CHECKING:
     from .broker import LeaseBroker
@@ -38,7 +38,8 @@ class Transaction:
         self._sender = sender
         self._kind = type(connection).__name__
         self._caller = caller_of(connection)
-        self._rung: Rung = {}
+        #: The queues of jobs that were sent here and are due at once: rung for behind the block.
+        self._queue_names: set[str] = set()
         self._token: Token[tuple[Transaction, ...]] | None = None
         self._is_over = False
 
@@ -98,9 +99,9 @@ class Transaction:
 
         Returns which job each message with a key or an owner became; nothing yet under :meth:`run`.
         """
-        statements = self._sender.statements(
-            messages, name=name, delay=delay, expire_after=expire_after, rung=self._rung
-        )
+        statements = self._sender.statements(messages, name=name, delay=delay, expire_after=expire_after)
+        if not delay:
+            self._queue_names |= {message.queue_name for message in messages}
         if not self._caller.is_async:
             placed: dict[str, Placed] = {}
             for statement in statements:
@@ -127,6 +128,7 @@ class Transaction:
     def _leave(self) -> None:
         assert self._token is not None, "it was entered"
         self._is_over = True
+        self._broker.ring_soon(self._queue_names)
         try:
             _entered.reset(self._token)
         except ValueError as error:

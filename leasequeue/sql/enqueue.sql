@@ -69,9 +69,9 @@ SELECT one.message ->> 'message_id', placed.job_id::text, placed.merged
                                    %(delay)s::interval, %(expire_after)s::interval, 0, one.key, one.fairness_key, true) AS placed
 
 -- name: enqueue_inside
--- I1, I8: in the caller's transaction, so seen and rung for at its commit. By whichever driver: hence one parameter, a
--- text, and one in the answer, since they differ in what they make of all else. The same id again replaces the job, as above. Times count from
--- this statement, since the transaction may be old.
+-- I1: in the caller's transaction, so seen at its commit. By whichever driver: hence one parameter, a text, and one in the
+-- answer, since they differ in what they make of all else. The same id again replaces the job, as above. Times count from
+-- this statement, since the transaction may be old. I8: it rings for nobody.
 WITH given AS (SELECT %(jobs)s::text::jsonb AS jobs), stored AS (
   INSERT INTO {schema}.queue AS q (message_id, queue_name, state, message, available_at, expires_at, errors)
   SELECT (m ->> 'message_id')::uuid, m ->> 'queue_name', 'queued', m,
@@ -85,10 +85,8 @@ WITH given AS (SELECT %(jobs)s::text::jsonb AS jobs), stored AS (
     worker_id = NULL, claim_no = NULL, crashes = 0, reason = NULL, error = NULL, result = NULL, result_ttl = NULL,
     begun = true, unknown_since = NULL, attempts = NULL, redriven = 0, first_enqueued_at = NULL,
     key = NULL, fairness_key = NULL, turn = NULL
-), rung AS (
-  SELECT pg_notify(channel, '') FROM given CROSS JOIN LATERAL jsonb_array_elements_text(jobs -> 'channels') AS channel
 )
-SELECT '[]'::text FROM (SELECT count(*) FROM rung) AS bell
+SELECT '[]'::text
 
 -- name: enqueue_many_inside
 -- The same for many at once, in their order. One whose id is stored already is left alone.
@@ -100,10 +98,8 @@ WITH given AS (SELECT %(jobs)s::text::jsonb AS jobs), stored AS (
          statement_timestamp() + ((jobs ->> 'delay')::float8 + (jobs ->> 'expire_after')::float8) * interval '1 second'
     FROM given CROSS JOIN LATERAL jsonb_array_elements(jobs -> 'messages') WITH ORDINALITY AS many (m, place)
   ON CONFLICT (message_id) DO NOTHING
-), rung AS (
-  SELECT pg_notify(channel, '') FROM given CROSS JOIN LATERAL jsonb_array_elements_text(jobs -> 'channels') AS channel
 )
-SELECT '[]'::text FROM (SELECT count(*) FROM rung) AS bell
+SELECT '[]'::text
 
 -- name: place_inside
 -- The same for jobs that have a key or an owner, in the order of their keys. Whoever sends one of these keys meanwhile waits
@@ -114,7 +110,8 @@ WITH given AS (
     FROM (SELECT %(jobs)s::text::jsonb AS jobs) AS text
 ), placed AS (
   SELECT one.m ->> 'message_id' AS message_id, p.job_id, p.merged
-    FROM (SELECT given.*, m, place FROM given CROSS JOIN LATERAL jsonb_array_elements(jobs -> 'messages') WITH ORDINALITY AS many (m, place)
+    FROM (SELECT given.*, m, place
+            FROM given CROSS JOIN LATERAL jsonb_array_elements(jobs -> 'messages') WITH ORDINALITY AS many (m, place)
            ORDER BY (m ->> 'actor_name') || ' ' || (m #>> '{options,key}'), place
           OFFSET 0) AS one
    CROSS JOIN LATERAL {schema}.place(
@@ -122,11 +119,8 @@ WITH given AS (
      CASE WHEN delay > interval '0' THEN delay + age ELSE delay END,
      CASE WHEN delay > interval '0' THEN expire_after ELSE expire_after + age END,
      coalesce((m #>> '{options,retries}')::integer, 0), m #>> '{options,key}', m #>> '{options,fairness_key}', false) AS p
-), rung AS (
-  SELECT pg_notify(channel, '') FROM given CROSS JOIN LATERAL jsonb_array_elements_text(jobs -> 'channels') AS channel
 )
-SELECT (SELECT jsonb_agg(jsonb_build_array(message_id, job_id, merged)) FROM placed)::text
-  FROM (SELECT count(*) FROM rung) AS bell
+SELECT jsonb_agg(jsonb_build_array(message_id, job_id, merged))::text FROM placed
 
 -- name: ring
 -- I8: a doorbell, nothing more. In a transaction of its own, so that no commit waits for the notification lock.

@@ -27,9 +27,9 @@ from leasequeue import (
     NoTransaction,
     Policy,
     SchemaMissing,
-    doorbell,
     send_many,
 )
+from leasequeue.late_bell import RING_AFTER, LateBell
 
 
 @pytest.fixture
@@ -190,56 +190,44 @@ def test_a_message_that_is_too_large_is_refused_before_the_transaction_knows(
     assert stored() == [1]
 
 
-def test_a_worker_is_woken_by_the_commit_alone(
-    broker: LeaseBroker, actor: Any, caller: callers.Caller, database: str
-) -> None:
-    with closing(psycopg2.connect(database)) as listener, closing(psycopg2.connect(database)) as other:
-        listener.autocommit = other.autocommit = True
-        with listener.cursor() as cursor, other.cursor() as marker:
-            cursor.execute('LISTEN "dramatiq.default"; LISTEN marker')
-
-            def heard() -> list[str]:
-                listener.poll()
-                return [notice.channel for notice in listener.notifies]
-
-            with broker.transaction(caller.connection):
-                for number in range(3):
-                    actor.send(number)
-            marker.execute("NOTIFY marker")
-            wait_until(heard)
-            assert heard() == ["marker"]
-            caller.commit()
-            wait_until(lambda: len(heard()) > 1)
-            marker.execute("NOTIFY marker")
-            wait_until(lambda: heard()[-1] == "marker")
-            assert heard() == ["marker", "dramatiq.default", "marker"]
-
-
-def test_a_transaction_that_delays_its_jobs_wakes_nobody(
-    broker: LeaseBroker, actor: Any, one: callers.Caller, database: str
+def test_a_worker_is_woken_behind_the_block_by_another_session_and_not_by_the_commit(
+    broker: LeaseBroker, actor: Any, caller: callers.Caller, database: str, sql: Sql
 ) -> None:
     with closing(psycopg2.connect(database)) as listener:
         listener.autocommit = True
         with listener.cursor() as cursor:
-            cursor.execute('LISTEN "dramatiq.default"; LISTEN marker')
-            with broker.transaction(one.connection):
-                actor.send_with_options(args=(1,), delay=1000)
-            one.run("NOTIFY marker")
-            one.commit()
-            wait_until(lambda: listener.poll() or listener.notifies)
-            assert [notice.channel for notice in listener.notifies] == ["marker"]
+            cursor.execute('LISTEN "dramatiq.default"')
+
+        def heard() -> list[int]:
+            listener.poll()
+            return [notice.pid for notice in listener.notifies]
+
+        with broker.transaction(caller.connection):
+            for number in range(3):
+                actor.send(number)
+            caller.run("SET LOCAL application_name TO 'the caller'")
+            ((pid,),) = sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'the caller'")
+            assert heard() == [], "nobody rings before the block is left"
+        caller.commit()
+        wait_until(lambda: len(heard()) == len(RING_AFTER), 10, "nobody rang")
+        assert pid not in heard()
 
 
-def test_transactions_in_quick_succession_ring_once(
-    broker: LeaseBroker, actor: Any, one: callers.Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(doorbell, "SHORTEST_PAUSE", 60.0)
-    rung = []
-    for number in range(3):
-        with broker.transaction(one.connection) as transaction:
-            actor.send(number)
-        rung.append(transaction._rung["default"])
-    assert rung == [True, False, False]
+def test_a_transaction_that_delays_its_jobs_wakes_nobody(broker: LeaseBroker, actor: Any, one: callers.Caller) -> None:
+    with broker.transaction(one.connection):
+        actor.send_with_options(args=(1,), delay=1000)
+    assert not broker._late_bell.is_busy
+
+
+def test_blocks_in_quick_succession_ring_as_often_as_the_last_one() -> None:
+    rung: list[str] = []
+    bell = LateBell(rung.append)
+    for _ in range(100):
+        bell.ring_soon(["a"])
+    bell.ring_soon(["b"])
+    wait_until(lambda: not bell.is_busy, 10, "it does not end")
+    assert rung.count("b") == len(RING_AFTER)
+    assert len(RING_AFTER) <= rung.count("a") <= 2 * len(RING_AFTER)
 
 
 def test_nested_blocks_send_to_the_inner_connection_and_then_to_the_outer_one_again(
