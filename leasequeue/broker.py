@@ -198,7 +198,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
             running = message.lease
         if running is not None and running.message_id == message.message_id and running.outcome is None:
             return self._run_again(running, message, delay)
-        message = self._complete(message._message if isinstance(message, LeasedMessage) else message)
+        message = self.complete(message._message if isinstance(message, LeasedMessage) else message)
         transaction = transactions.current(self)
         self.emit_before("enqueue", message, delay)
         seconds, expire_after = (delay or 0) / 1000, self._expire_after(message)
@@ -220,7 +220,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         Thousands of messages are one statement: all of them are stored or none. A message whose id is in the queue
         already is left as it is. Of messages with the same key the last one stays. Raises what :meth:`enqueue` raises.
         """
-        stored = [self._complete(message) for message in messages]
+        stored = [self.complete(message) for message in messages]
         transaction = transactions.current(self)
         for message in stored:
             self.emit_before("enqueue", message, delay)
@@ -283,7 +283,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         Nobody is woken, since a notification in a transaction would make every commit of the database wait for it: call
         :meth:`ring` behind the commit, or let a worker find the job with its next poll.
         """
-        message = self._complete(message)
+        message = self.complete(message)
         self.emit_before("enqueue", message, delay)
         placed = self._sender.send_on(
             cursor, message, delay=(delay or 0) / 1000, expire_after=self._expire_after(message)
@@ -297,7 +297,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
         with self.session(ASK_TIMEOUT) as connection:
             self._doorbell.ring(connection, queue_name)
 
-    def _complete(self, message: Message[Any]) -> Message[Any]:
+    def complete(self, message: Message[Any]) -> Message[Any]:
         """The message as it is stored: without dramatiq's traces of a delay, with the key and owner of its actor."""
         message = _normal(message)
         actor = self.actors.get(message.actor_name)

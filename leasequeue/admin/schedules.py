@@ -60,7 +60,7 @@ class Schedules:
             "cron": cron,
             "time_zone": time_zone,
             "queue_name": message.queue_name,
-            "message": message.encode().decode(),
+            "message": self._broker.complete(message).encode().decode(),
             "next_at": next_tick(cron, time_zone, now),
         }
         ((is_replaced,),) = self._broker.ask("add_schedule", parameters, timeout=TIMEOUT)

@@ -20,18 +20,25 @@ SELECT name, cron, time_zone, next_at, now() FROM {schema}.schedule WHERE next_a
 
 -- name: send_tick
 -- Each tick once, whatever the number of workers: who moves next_at on sends the job, in the same statement, and only one
--- finds it where it was. Ticks that nobody sent in time are one job.
+-- finds it where it was. Ticks that nobody sent in time are one job. With a key it is merged into one that waits.
 WITH tick AS (
   UPDATE {schema}.schedule
      SET next_at = %(next_at)s, last_at = next_at, last_id = %(message_id)s
    WHERE name = %(name)s AND next_at = %(due_at)s AND next_at <= now()
-  RETURNING queue_name, message
+  RETURNING queue_name, message #>> '{options,key}' AS key, message #>> '{options,fairness_key}' AS fairness_key,
+            message || jsonb_build_object('message_id', %(message_id)s::text,
+                                          'message_timestamp', (extract(epoch FROM now()) * 1000)::bigint) AS message
+), sent AS (
+  INSERT INTO {schema}.queue (message_id, queue_name, state, message, expires_at)
+  SELECT %(message_id)s, queue_name, 'queued', message, now() + %(expire_after)s * interval '1 second'
+    FROM tick WHERE key IS NULL AND fairness_key IS NULL
+  ON CONFLICT (message_id) DO NOTHING
+  RETURNING message_id::text, queue_name
 )
-INSERT INTO {schema}.queue (message_id, queue_name, state, message, expires_at)
-SELECT %(message_id)s, queue_name, 'queued',
-       message || jsonb_build_object('message_id', %(message_id)s::text,
-                                     'message_timestamp', (extract(epoch FROM now()) * 1000)::bigint),
-       now() + %(expire_after)s * interval '1 second'
+SELECT message_id, queue_name FROM sent
+UNION ALL
+SELECT placed.job_id::text, tick.queue_name
   FROM tick
-ON CONFLICT (message_id) DO NOTHING
-RETURNING message_id::text, queue_name
+ CROSS JOIN LATERAL {schema}.place(%(message_id)s::uuid, tick.queue_name, tick.message, '0',
+                                   %(expire_after)s * interval '1 second', 0, tick.key, tick.fairness_key, true) AS placed
+ WHERE tick.key IS NOT NULL OR tick.fairness_key IS NOT NULL

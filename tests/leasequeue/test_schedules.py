@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -175,3 +176,15 @@ def test_a_schedule_is_replaced_by_its_name_and_removed_by_it(broker: LeaseBroke
     assert schedules.all() == []
     with pytest.raises(CronError):
         schedules.add("one", "never", MESSAGE)
+
+
+def test_ticks_of_a_job_with_a_key_are_merged_into_the_one_that_waits(broker: LeaseBroker, sql: Sql) -> None:
+    @dramatiq.actor(broker=broker, key=lambda name: name)
+    def tidy(name: str) -> None: ...
+
+    Schedules(broker).add("tidy", "* * * * *", tidy.message("a"))
+    for _ in range(2):
+        sql("UPDATE dramatiq.schedule SET next_at = next_at - interval '10 minutes'")
+        with closing(Connection(broker.url, "test")) as connection:
+            assert Ticker(broker.queries, broker.policy).tick(connection) == 1
+    assert sql("SELECT key, message #>> '{args,0}' FROM dramatiq.queue") == [("tidy a", "a")]
