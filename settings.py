@@ -449,8 +449,11 @@ _EXPLANATIONS: tuple[tuple[str, str, str], ...] = (
         "correct host and port",
     ),
     ("does not support SSL", "a server that speaks SSL as the URL asks", "correct sslmode in the URL"),
-    ("SSL required", "sslmode=require or stronger: the server takes nothing else", "add ?sslmode=require to the URL"),
-    ("no encryption", "sslmode=require or stronger: the server takes nothing else", "add ?sslmode=require to the URL"),
+    *(
+        (sign, "sslmode=require or stronger: the server takes nothing else", "add ?sslmode=require to the URL")
+        for sign in ("SSL required", "SSL connection is required", "no encryption")
+    ),
+    ("Max client connections", "a pooler with room for a client", "close other clients, or raise its pool size"),
     ("too many", "a server with a free connection", "close other clients, or use the session pooler"),
     ("starting up", "a server that has finished starting", "try again in a moment"),
     ("Network is unreachable", "an address that can be reached", "use the session pooler where there is no IPv6"),

@@ -79,6 +79,11 @@ class Pooler:
         return urlunsplit(parts._replace(netloc=f"{credentials}@127.0.0.1:{self.port}"))
 
     def __enter__(self) -> Pooler:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start it; again after :meth:`stop`, on the same port."""
         assert PROGRAM is not None
         as_root = os.geteuid() == 0  # it refuses to run as root
         with self._log.open("wb") as log:
@@ -95,10 +100,20 @@ class Pooler:
         while not self._listens():
             if time.monotonic() > deadline or self._process.poll() is not None:
                 said = self._log.read_text().strip()
-                self.__exit__(None, None, None)
+                self.remove()
                 raise RuntimeError(f"expected pgbouncer to listen within {START_SECONDS:g} s, but it said: {said}")
             time.sleep(0.02)
-        return self
+
+    def stop(self) -> None:
+        """End it at once, and all sessions through it."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+
+    def remove(self) -> None:
+        """The same, and its files away."""
+        self.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
 
     def _listens(self) -> bool:
         try:
@@ -110,7 +125,4 @@ class Pooler:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(10)
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self.remove()

@@ -12,7 +12,7 @@ import pytest
 from dramatiq.message import Message
 from sql_access import Sql
 from throwaway_pgbouncer import PROGRAM, Pooler
-from waiting import wait_until
+from waiting import let_pass, wait_until
 
 from leasequeue import LeaseBroker, Policy, migrations
 
@@ -41,12 +41,17 @@ def advisory_locks(url: str) -> int:
 
 
 @pytest.fixture
-def pooled(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of the test's database through the pooler; the ledger goes on the direct way."""
-    monkeypatch.setenv("FAULT_LEDGER_URL", database)
-    with Pooler(database) as pooler:
-        yield pooler.url_of(database)
+def pooler(database: str) -> Iterator[Pooler]:
+    """A pooler before the test's database."""
+    with Pooler(database) as running:
+        yield running
     assert advisory_locks(database) == 0
+
+
+@pytest.fixture
+def pooled(pooler: Pooler, database: str) -> str:
+    """The URL of the test's database through the pooler; the ledger goes on the direct way."""
+    return pooler.url_of(database)
 
 
 def test_jobs_are_sent_retried_delayed_and_finished(
@@ -97,6 +102,42 @@ def test_a_drain_hands_back_through_the_pooler(
     workers.send_signal(signal.SIGTERM)
     assert workers.wait(20) == 0
     assert sql("SELECT state::text, starts, errors, crashes FROM dramatiq.queue") == [("queued", 0, 0, 0)]
+
+
+def test_claims_go_on_when_the_poolers_sessions_with_the_server_are_cut_again_and_again(
+    pooled: str, fault_actors: ModuleType, start_workers: StartWorkers, sql: Sql
+) -> None:
+    workers = start_workers(url=pooled, processes=2, heartbeat=0.4, lease=4.0)
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND {}"
+    ours = "pid <> pg_backend_pid() AND application_name LIKE 'leasequeue%%'"
+    sent = 0
+    for _ in range(8):
+        for _ in range(10):
+            fault_actors.work.send(f"job {sent}", 0.02)
+            sent += 1
+        sql(cut.format(ours))
+        at_least = f"SELECT (count(*) >= {sent - 10})::integer FROM dramatiq.done"
+        wait_until(has(sql, at_least, 1), 10, "they do not claim any more")
+    wait_until(has(sql, DONE, sent), 10, "something is left")
+    assert workers.text().count("notifications_unavailable") == 2  # a new session is no news
+    assert sql("SELECT max(crashes) FROM dramatiq.done") == [(0,)]
+    check_invariants(sql, sent=sent)
+
+
+def test_a_pooler_that_dies_and_comes_back_costs_nobody_a_job_and_needs_no_restart(
+    pooler: Pooler, pooled: str, fault_actors: ModuleType, start_workers: StartWorkers, sql: Sql
+) -> None:
+    start_workers(url=pooled, processes=2, heartbeat=0.3, lease=1.5)
+    for number in range(2):
+        fault_actors.work.send(f"in flight {number}", 1.0)
+    wait_until(has(sql, RUNNING, 2), 10, "the jobs were not started")
+    pooler.stop()
+    let_pass(4.5)  # three leases
+    pooler.start()
+    fault_actors.work.send("afterwards", 0.0)
+    wait_until(has(sql, DONE, 3), 15, "claims did not resume")
+    assert sql("SELECT max(starts), max(errors), max(crashes) FROM dramatiq.done") == [(1, 0, 0)]
+    check_invariants(sql, sent=3)
 
 
 def test_more_senders_than_the_pool_has_sessions_are_all_served(pooled: str, sql: Sql) -> None:

@@ -20,13 +20,13 @@ from leasequeue.doorbell import channel_name
 
 
 @pytest.fixture
-def stranger(database: str, sql: Sql) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
+def stranger(direct_database: str, sql: Sql) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
     """Asks as a role that may call the functions and has no right on any table."""
     sql("DROP ROLE IF EXISTS stranger")
     sql("CREATE ROLE stranger")
     sql("GRANT USAGE ON SCHEMA dramatiq TO stranger")
     sql("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA dramatiq TO stranger")
-    with closing(psycopg2.connect(database)) as connection:
+    with closing(psycopg2.connect(direct_database)) as connection:  # it keeps its role
         connection.autocommit = True
 
         def ask(statement: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -143,8 +143,8 @@ def test_a_transaction_that_rolls_back_sends_nothing(database: str, sql: Sql) ->
 
 
 @pytest.mark.parametrize("queue", ["default", "a" * 60])
-def test_a_ring_wakes_those_who_listen_to_the_queue(queue: str, database: str, stranger: Ask) -> None:
-    with closing(psycopg2.connect(database)) as listener:
+def test_a_ring_wakes_those_who_listen_to_the_queue(queue: str, direct_database: str, stranger: Ask) -> None:
+    with closing(psycopg2.connect(direct_database)) as listener:
         listener.autocommit = True
         with listener.cursor() as cursor:
             cursor.execute(f'LISTEN "{channel_name("dramatiq", queue)}"')
