@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -323,6 +324,17 @@ def test_what_the_database_refuses_is_refused_as_by_any_send(
         sql("DROP SCHEMA dramatiq CASCADE")
         with pytest.raises(SchemaMissing, match="Has the queue's schema been migrated"):
             actor.send(1)
+
+
+def test_an_error_shows_neither_the_statement_nor_what_was_sent(
+    broker: LeaseBroker, actor: Any, caller: callers.Caller
+) -> None:
+    secret = "pl4in-" + "w0rds"
+    with broker.transaction(caller.connection), pytest.raises(MessageRefused) as refused:
+        actor.send(secret + "\x00")
+    told = "".join(traceback.format_exception(refused.value))
+    assert secret not in told
+    assert "jsonb_array_elements" not in told
 
 
 def test_what_is_no_connection_is_refused_by_name(broker: LeaseBroker, one: callers.Caller) -> None:
