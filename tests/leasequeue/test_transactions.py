@@ -179,6 +179,14 @@ def test_the_callers_own_kinds_of_rows_are_not_in_the_way(
     assert stored() == [2]
 
 
+def test_nothing_is_prepared_on_the_callers_session(broker: LeaseBroker, actor: Any, database: str) -> None:
+    with closing(psycopg.connect(database)) as connection:
+        with broker.transaction(connection):
+            for number in range(10):
+                actor.send(number)
+        assert connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+
+
 def test_a_message_that_is_too_large_is_refused_before_the_transaction_knows(
     make_broker: Callable[..., LeaseBroker], one: callers.Caller, stored: Stored
 ) -> None:
