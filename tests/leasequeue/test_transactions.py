@@ -19,6 +19,7 @@ import sqlalchemy
 from dramatiq import group, pipeline
 from psycopg2.extras import RealDictCursor
 from sql_access import Sql
+from sqlalchemy.ext.asyncio import create_async_engine
 from waiting import wait_until
 
 from leasequeue import (
@@ -477,6 +478,21 @@ def test_a_plain_send_in_an_asynchronous_block_is_refused_and_after_it_is_ordina
 
     asyncio.run(send())
     assert stored() == [3]
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+def test_an_asynchronous_connection_in_autocommit_mode_is_refused(
+    broker: LeaseBroker, actor: Any, database: str, stored: Stored, driver: str
+) -> None:
+    async def send() -> None:
+        engine = create_async_engine(callers.alchemy_url(database, driver), isolation_level="AUTOCOMMIT")
+        async with engine.connect() as final, broker.transaction(final) as transaction:
+            with pytest.raises(NoTransaction, match="isolation level AUTOCOMMIT"):
+                await transaction.run(actor.send, 1)
+        await engine.dispose()
+
+    asyncio.run(send())
+    assert stored() == []
 
 
 def test_tasks_have_blocks_of_their_own(broker: LeaseBroker, actor: Any, database: str, stored: Stored) -> None:
