@@ -200,6 +200,7 @@ def test_a_message_that_is_too_large_is_refused_before_the_transaction_knows(
     assert stored() == [1]
 
 
+@pytest.mark.direct("the test listens, and tells sessions apart")
 def test_a_worker_is_woken_behind_the_block_by_another_session_and_not_by_the_commit(
     broker: LeaseBroker, actor: Any, caller: callers.Caller, database: str, sql: Sql
 ) -> None:
