@@ -143,8 +143,7 @@ def _on_rabbitmq(settings: Settings) -> LeaseBroker:
 
 def configure_logs(settings: Settings) -> None:
     """Let the lines of this process leave in the product's form. For processes that are ours alone, not for an API."""
-    urls = (settings.supabase_db_url, settings.supabase_db_direct_url, settings.broker_url)
-    secrets = tuple(secret for url in urls for secret in logs.secrets_of(url))
+    secrets = [secret for value in settings.secret_values() for secret in logs.secrets_of(value)]
     logs.configure(settings.log_format, level=settings.log_level, secrets=secrets)
 
 

@@ -242,6 +242,12 @@ class Settings:
         """The database URL for logs and messages: without any password."""
         return mask_url(self.supabase_db_url)
 
+    def secret_values(self) -> tuple[str, ...]:
+        """What must be read nowhere, as it was given: URLs, ``HOST=TOKEN`` and tokens. For those who mask texts."""
+        holders = [each.name for each in fields(self) if _is_secret(each.metadata) or each.name.endswith("_url")]
+        values = [getattr(self, name) for name in holders]
+        return tuple(text for value in values for text in (value if isinstance(value, tuple) else (value,)) if text)
+
     def __repr__(self) -> str:
         secrets = {each.name: "***" for each in fields(self) if _is_secret(each.metadata) and getattr(self, each.name)}
         urls = {name: mask_url(vars(self)[name]) for name in _URLS if vars(self)[name]}

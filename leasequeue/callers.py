@@ -23,6 +23,9 @@ IDLE = 0
 #: SQLSTATE of a transaction that must be rolled back.
 FAILED_TRANSACTION = "25P02"
 
+#: psycopg prepares what it has seen a few times, which a transaction pooler may not know of the next time.
+UNPREPARED = {"prepare": False}
+
 #: How a place for a parameter is written, by DB-API's name of the style.
 PLACES = {"pyformat": "%(jobs)s", "format": "%s", "numeric_dollar": "$1"}
 
@@ -39,12 +42,13 @@ class Psycopg:
         is_psycopg2 = isinstance(connection, extensions.connection)
         #: The caller's cursors may make of rows what they like; ours give tuples.
         self._plain_rows = {"cursor_factory": extensions.cursor} if is_psycopg2 else {"row_factory": _plain_rows}
+        self._unprepared = {} if is_psycopg2 else UNPREPARED
 
     def execute(self, statement: Statement) -> str:
         with _told_apart():
             _refuse_autocommit(self._connection)
             with self._connection.cursor(**self._plain_rows) as cursor:
-                cursor.execute(statement.sql, {"jobs": statement.jobs})
+                cursor.execute(statement.sql, {"jobs": statement.jobs}, **self._unprepared)
                 return _only(cursor.fetchone())
 
 
@@ -60,7 +64,7 @@ class AsyncPsycopg:
         with _told_apart():
             _refuse_autocommit(self._connection)
             async with self._connection.cursor(row_factory=_plain_rows) as cursor:
-                await cursor.execute(statement.sql, {"jobs": statement.jobs})
+                await cursor.execute(statement.sql, {"jobs": statement.jobs}, **UNPREPARED)
                 return _only(await cursor.fetchone())
 
 

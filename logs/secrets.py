@@ -30,10 +30,13 @@ _SECRETS = (
 )
 
 
-def secrets_of(url: str) -> tuple[str, ...]:
-    """The password in a database URL, as it stands there and as it is meant."""
-    userinfo = url.partition("://")[2].rpartition("@")[0]
-    password = userinfo.partition(":")[2]
+def secrets_of(setting: str) -> tuple[str, ...]:
+    """What is secret in a setting: the password of a URL, as it stands there and as it is meant; else ``HOST=TOKEN``'s
+    token, or a token by itself."""
+    _, is_url, rest = setting.partition("://")
+    if not is_url:
+        return (setting, setting.partition("=")[2])
+    password = rest.rpartition("@")[0].partition(":")[2]
     return (password, unquote(password))
 
 

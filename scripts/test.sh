@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Everything that must hold before a commit: lint, format, types, tests. Arguments go to pytest.
+# Everything that must hold before a commit: lint (bandit's rules too, S), format, types, known holes, tests. Arguments go
+# to pytest.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/bootstrap.sh"
 cd "$ROOT"
 "$VENV_PYTHON" -m ruff check .
 "$VENV_PYTHON" -m ruff format --check .
 "$VENV_PYTHON" -m mypy
+# Of the dependencies, only in a whole run: it needs a service that is elsewhere.
+if [ $# -eq 0 ]; then "$VENV_PYTHON" scripts/audit.py; fi
 # Most tests wait for a process or a server: three at a time keep two cores busy. A file stays together: it shares its server.
 "$VENV_PYTHON" -m pytest -n 3 --dist loadfile "$@"
 # The queue's correctness and fault suites once more, through a pgbouncer in transaction mode. Not when a part was asked for.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -321,6 +322,17 @@ class TestConnection:
 def test_the_token_of_the_status_page_is_shown_to_nobody() -> None:
     assert "short" not in problem_of(STATUS_PAGE_TOKEN="short")
     assert "a-token-of-16-characters" not in repr(load(STATUS_PAGE_TOKEN="a-token-of-16-characters"))
+
+
+def test_whatever_may_hold_a_secret_is_marked_as_one_and_shown_to_nobody() -> None:
+    """Also what is added later: URLs have passwords, and the rest says what it is."""
+    for each in dataclasses.fields(Settings):
+        if re.search("url|token|password|secret|key$", each.name):
+            assert each.name.endswith("_url") or each.metadata["rule"].is_secret, each.name
+    settings = load(INDEX_GIT_TOKENS=f"github.com={SECRET}", STATUS_PAGE_TOKEN="a-token-of-16-characters")
+    given = {URL, f"github.com={SECRET}", "a-token-of-16-characters"}
+    assert given <= set(settings.secret_values())
+    assert not any(secret in repr(settings) for secret in (SECRET, "a-token-of-16-characters"))
 
 
 class TestTokens:

@@ -84,6 +84,7 @@ class Doctor:
             ("sessions", lambda: self._sessions(one)),
             ("old transactions", lambda: self._old_transactions(one)),
             ("schema", lambda: self._schema(one)),
+            ("access", lambda: self._access(one)),
             ("dead rows", lambda: self._dead_rows(one)),
             ("workers", lambda: self._workers()),
         ]
@@ -224,6 +225,16 @@ class Doctor:
             )
         if not differences:
             yield Finding("drift", "ok", "columns, indexes, constraints, functions and table settings are as expected")
+
+    def _access(self, connection: Connection) -> Iterator[Finding]:
+        rows = connection.execute(self._queries["open_rights"], {"schema": self._broker.schema}, timeout=TIMEOUT)
+        for outsider in sorted({outsider for outsider, _ in rows}):
+            places = [what for each, what in rows if each == outsider]
+            told = f"{outsider} has rights on {', '.join(places[:3])}{' and more' if len(places) > 3 else ''}"
+            advice = "Close the schema: indexq roles --apply, as its owner."
+            yield Finding("access", "warning", told, advice)
+        if not rows:
+            yield Finding("access", "ok", "closed to PUBLIC, anon and authenticated")
 
     def _dead_rows(self, connection: Connection) -> Iterator[Finding]:
         rows = connection.execute(self._queries["table_sizes"], {"schema": self._broker.schema}, timeout=TIMEOUT)

@@ -83,3 +83,18 @@ SELECT kind, name,
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
    WHERE n.nspname = %(schema)s AND c.relkind = 'r'
 ) AS parts
+
+-- name: open_rights
+-- Who was not let in by name and yet may do something in the schema: everybody (PUBLIC), or Supabase's public API.
+SELECT DISTINCT coalesce(r.rolname, 'PUBLIC')::text, what FROM (
+  SELECT 'the schema' AS what, nspacl AS acl, nspname FROM pg_namespace
+  UNION ALL
+  SELECT 'table ' || relname, relacl, nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace
+   WHERE relkind IN ('r', 'v', 'm', 'p', 'S')
+  UNION ALL
+  SELECT 'function ' || proname, coalesce(proacl, acldefault('f', proowner)), nspname
+    FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = pronamespace
+) AS ours CROSS JOIN LATERAL aclexplode(acl) AS granted
+  LEFT JOIN pg_roles AS r ON r.oid = granted.grantee
+ WHERE nspname = %(schema)s AND coalesce(r.rolname, 'PUBLIC') IN ('PUBLIC', 'anon', 'authenticated')
+ ORDER BY 1, 2

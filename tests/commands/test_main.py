@@ -30,6 +30,7 @@ COMMANDS = [
     ("purge", "index-repo", "--dead"),
     ("doctor",),
     ("schedule", "list"),
+    ("roles", "--apply"),
 ]
 SECRET = "s3cret-word"
 

@@ -19,7 +19,7 @@ from .blocks import blocks_of
 from .running import Runner
 
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/quickstart.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/quickstart.md", "docs/transactions.md")),
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
 ]
 

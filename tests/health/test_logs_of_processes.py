@@ -32,8 +32,16 @@ def test_every_line_of_a_worker_is_json_with_its_job_and_without_secrets(
     url = queue_server.url
     password = urlsplit(url).password
     assert password
-    workers = house.workers(url, LOG_FORMAT="json", RETRY_DELAY="1", RETRY_MAX_DELAY="1", RETRY_LIMIT="1")
-    put(url, "talk", REPOSITORY_ID, url)
+    token = "pl4in-w0rds"
+    workers = house.workers(
+        url,
+        LOG_FORMAT="json",
+        INDEX_GIT_TOKENS=f"git.example={token}",
+        RETRY_DELAY="1",
+        RETRY_MAX_DELAY="1",
+        RETRY_LIMIT="1",
+    )
+    put(url, "talk", REPOSITORY_ID, f"{url} {token}")
     wait_until(lambda: count(url, "SELECT count(*) FROM dramatiq.queue WHERE state = 'rejected'"), 20, "it is not dead")
 
     queue_server.stop(immediate=True)
@@ -45,6 +53,7 @@ def test_every_line_of_a_worker_is_json_with_its_job_and_without_secrets(
 
     said = workers.said()
     assert password not in said
+    assert token not in said
     assert "s3cr3t" not in said
     masters = [line for line in said.splitlines() if not line.startswith("{")]
     assert all("[dramatiq.MainProcess]" in line for line in masters), masters

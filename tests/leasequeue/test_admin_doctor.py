@@ -40,11 +40,22 @@ def test_a_healthy_database_has_nothing_and_each_question_an_answer(broker: Leas
         "old transactions",
         "schema",
         "drift",
+        "access",
         "dead rows",
         "workers",
     }
     assert findings["connection"].told == "direct"
     assert sql("SELECT count(*) FROM pg_namespace WHERE starts_with(nspname, 'leasequeue_doctor')") == [(0,)]
+
+
+def test_rights_of_everybody_are_named_whatever_they_are_on(broker: LeaseBroker, sql: Sql) -> None:
+    sql("GRANT USAGE ON SCHEMA dramatiq TO PUBLIC")
+    sql("GRANT SELECT ON dramatiq.queue TO PUBLIC")
+    sql("GRANT EXECUTE ON FUNCTION dramatiq.enqueue TO PUBLIC")
+    (found,) = ailments(broker)
+    assert (found.name, found.level) == ("access", "warning")
+    assert found.told == "PUBLIC has rights on function enqueue, table queue, the schema"
+    assert found.advice == "Close the schema: indexq roles --apply, as its owner."
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -18,6 +19,7 @@ import sqlalchemy
 from dramatiq import group, pipeline
 from psycopg2.extras import RealDictCursor
 from sql_access import Sql
+from sqlalchemy.ext.asyncio import create_async_engine
 from waiting import wait_until
 
 from leasequeue import (
@@ -178,6 +180,14 @@ def test_the_callers_own_kinds_of_rows_are_not_in_the_way(
     assert stored() == [2]
 
 
+def test_nothing_is_prepared_on_the_callers_session(broker: LeaseBroker, actor: Any, database: str) -> None:
+    with closing(psycopg.connect(database)) as connection:
+        with broker.transaction(connection):
+            for number in range(10):
+                actor.send(number)
+        assert connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+
+
 def test_a_message_that_is_too_large_is_refused_before_the_transaction_knows(
     make_broker: Callable[..., LeaseBroker], one: callers.Caller, stored: Stored
 ) -> None:
@@ -190,6 +200,7 @@ def test_a_message_that_is_too_large_is_refused_before_the_transaction_knows(
     assert stored() == [1]
 
 
+@pytest.mark.direct("the test listens, and tells sessions apart")
 def test_a_worker_is_woken_behind_the_block_by_another_session_and_not_by_the_commit(
     broker: LeaseBroker, actor: Any, caller: callers.Caller, database: str, sql: Sql
 ) -> None:
@@ -325,6 +336,17 @@ def test_what_the_database_refuses_is_refused_as_by_any_send(
             actor.send(1)
 
 
+def test_an_error_shows_neither_the_statement_nor_what_was_sent(
+    broker: LeaseBroker, actor: Any, caller: callers.Caller
+) -> None:
+    secret = "pl4in-" + "w0rds"
+    with broker.transaction(caller.connection), pytest.raises(MessageRefused) as refused:
+        actor.send(secret + "\x00")
+    told = "".join(traceback.format_exception(refused.value))
+    assert secret not in told
+    assert "jsonb_array_elements" not in told
+
+
 def test_what_is_no_connection_is_refused_by_name(broker: LeaseBroker, one: callers.Caller) -> None:
     with pytest.raises(TypeError, match=r"expected a connection of .*, got: psycopg2.extensions.cursor"):
         broker.transaction(one.connection.cursor())
@@ -457,6 +479,21 @@ def test_a_plain_send_in_an_asynchronous_block_is_refused_and_after_it_is_ordina
 
     asyncio.run(send())
     assert stored() == [3]
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+def test_an_asynchronous_connection_in_autocommit_mode_is_refused(
+    broker: LeaseBroker, actor: Any, database: str, stored: Stored, driver: str
+) -> None:
+    async def send() -> None:
+        engine = create_async_engine(callers.alchemy_url(database, driver), isolation_level="AUTOCOMMIT")
+        async with engine.connect() as final, broker.transaction(final) as transaction:
+            with pytest.raises(NoTransaction, match="isolation level AUTOCOMMIT"):
+                await transaction.run(actor.send, 1)
+        await engine.dispose()
+
+    asyncio.run(send())
+    assert stored() == []
 
 
 def test_tasks_have_blocks_of_their_own(broker: LeaseBroker, actor: Any, database: str, stored: Stored) -> None:

@@ -38,7 +38,10 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[dict[
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     root.handlers[:] = [logging.StreamHandler(stream)]
-    logs.configure("json", level="DEBUG", secrets=logs.secrets_of(URL))
+    secrets = [
+        secret for setting in (URL, "git.example=pl4in-w0rds", "st4tus-page") for secret in logs.secrets_of(setting)
+    ]
+    logs.configure("json", level="DEBUG", secrets=secrets)
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     root.handlers[:] = before
     root.setLevel(level)
@@ -92,6 +95,8 @@ def test_what_is_bound_is_on_every_line_of_the_run_and_on_none_behind_it(written
     [
         (f"no session with {URL}", PASSWORD),
         ("the password is p@ss-w0rd", "p@ss-w0rd"),  # as it is meant
+        ("git said: pl4in-w0rds is no longer valid", "pl4in-w0rds"),
+        ("a visitor gave st4tus-page", "st4tus-page"),
         ("fetching https://x-access-token:ghs_abcdefghij1234567890@github.example/a/b.git", "abcdefghij1234567890"),
         ("fetching https://tok3n-s3cret@git.example/a/b", "tok3n-s3cret"),
         ("git fetch ssh://u:s3cr3t@h/x", "s3cr3t"),

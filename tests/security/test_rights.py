@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -158,3 +159,9 @@ def test_every_function_reads_names_as_its_author_did(guarded: Guarded) -> None:
 def test_functions_with_the_rights_of_their_owner_are_those_that_producers_call(guarded: Guarded) -> None:
     with_rights = [name for name, has_rights, _, _ in guarded.ask(FUNCTIONS) if has_rights]
     assert {name.partition("(")[0] for name in with_rights} == {"dramatiq.enqueue", "dramatiq.job"}
+
+
+def test_every_threat_names_tests_that_are_there() -> None:
+    named = set(re.findall(r"`(tests/[a-z_/]+\.py)`", DOCUMENT.read_text()))
+    assert len(named) > 10
+    assert [name for name in sorted(named) if not (DOCUMENT.parents[1] / name).is_file()] == []
