@@ -31,8 +31,6 @@ the views and functions are meant for others; of the views, [Indexing](../indexi
 #: What no migration makes, and so none describes: their runner does.
 OF_THE_RUNNER = {"migration": "which migrations have run"}
 
-QUESTIONS = (Path(__file__).parent / "catalogue.sql").read_text("utf-8")
-
 _MAP_LINE = re.compile(r"--   (\w+) {2,}(\S.*)$")
 _TABLE = re.compile(r"(?:CREATE TABLE(?: IF NOT EXISTS)?|ALTER TABLE) (\w+)")
 _RENAMED = re.compile(r"ALTER TABLE (\w+) RENAME TO (\w+);")
@@ -130,8 +128,7 @@ def _functions(cursor: Any, schema: str, remarks: Remarks) -> Iterator[str]:
 
 
 def _ask(cursor: Any, name: str, schema: str) -> list[tuple[Any, ...]]:
-    statement = QUESTIONS.partition(f"-- name: {name}\n")[2].partition("-- name: ")[0]
-    cursor.execute(statement, {"schema": schema})
+    cursor.execute((Path(__file__).parent / f"{name}.sql").read_text("utf-8"), {"schema": schema})
     rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from embedded_postgres import EmbeddedPostgres
 from git_repositories import Repository
+from ports import free_port
 from processes import ROOT
 
 from .blocks import blocks_of
@@ -133,10 +132,3 @@ def install_into(directory: Path) -> None:
         stand_in = directory / program
         stand_in.write_text(f'#!/bin/sh\nexec "{Path(sys.executable).with_name(program)}" "$@"\n')
         stand_in.chmod(0o755)
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
