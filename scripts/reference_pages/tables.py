@@ -25,7 +25,8 @@ HEADER = """\
 <!-- Made by scripts/reference.py from a migrated database and the comments of the migrations. Change those. -->
 
 Made by `indexq migrate`, or by the first worker. The queue's schema has another name where `QUEUE_SCHEMA` says so. Only
-the views and functions are meant for others; of the views, [Indexing](../indexing.md#asking) says how to ask them.
+the views and functions are meant for others; of the views, [Indexing](../indexing.md#asking) says how to ask them. The
+counters of `leasequeue.limits` are in a schema of their own, made when they are first used.
 """
 
 #: What no migration makes, and so none describes: their runner does.

@@ -21,10 +21,11 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/quickstart.md")),
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
     ROOT / "docs" / "operations.md",
+    ROOT / "docs" / "transactions.md",
 ]
 
 #: Pages for whoever has a queue already: with SUPABASE_DB_URL set, and its tables made.
-FOR_OPERATORS = ("operations.md",)
+WITH_A_QUEUE = ("operations.md", "transactions.md")
 
 TRACKED = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
 
@@ -112,7 +113,7 @@ PREPARED = {
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_a_page_can_be_followed_from_its_first_block_to_its_last(page: Path, runner: Runner) -> None:
-    if page.name in FOR_OPERATORS:
+    if page.name in WITH_A_QUEUE:
         runner.give_a_queue()
     if page.name in PREPARED:
         runner.prepare(PREPARED[page.name].replace("DOCUMENTED_REPOSITORY", DOCUMENTED_REPOSITORY))
