@@ -25,13 +25,12 @@ HEADER = """\
 <!-- Made by scripts/reference.py from a migrated database and the comments of the migrations. Change those. -->
 
 Made by `indexq migrate`, or by the first worker. The queue's schema has another name where `QUEUE_SCHEMA` says so. Only
-the views and functions are meant for others; of the views, [Indexing](../indexing.md#asking) says how to ask them.
+the views and functions are meant for others; of the views, [Indexing](../indexing.md#asking) says how to ask them. The
+counters of `leasequeue.limits` are in a schema of their own, made when they are first used.
 """
 
 #: What no migration makes, and so none describes: their runner does.
 OF_THE_RUNNER = {"migration": "which migrations have run"}
-
-QUESTIONS = (Path(__file__).parent / "catalogue.sql").read_text("utf-8")
 
 _MAP_LINE = re.compile(r"--   (\w+) {2,}(\S.*)$")
 _TABLE = re.compile(r"(?:CREATE TABLE(?: IF NOT EXISTS)?|ALTER TABLE) (\w+)")
@@ -130,8 +129,7 @@ def _functions(cursor: Any, schema: str, remarks: Remarks) -> Iterator[str]:
 
 
 def _ask(cursor: Any, name: str, schema: str) -> list[tuple[Any, ...]]:
-    statement = QUESTIONS.partition(f"-- name: {name}\n")[2].partition("-- name: ")[0]
-    cursor.execute(statement, {"schema": schema})
+    cursor.execute((Path(__file__).parent / f"{name}.sql").read_text("utf-8"), {"schema": schema})
     rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
 

@@ -4,7 +4,7 @@
     <!-- test: background until TEXT -->    started, waited for until it has said TEXT, ended with the page
     <!-- test: not run, REASON -->          looked over as far as that goes without running it
 
-Without a comment, `sh`, `python` and `sql` are run; `text`, `console` and `mermaid` are for the eye.
+Without a comment, `sh`, `python` and `sql` are run; `text` and `console` are for the eye.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Literal
 Action = Literal["run", "file", "background", "not run", "look"]
 
 #: Languages that are run, and those that show something.
-RUN, SHOWN = ("sh", "python", "sql"), ("text", "console", "mermaid")
+RUN, SHOWN = ("sh", "python", "sql"), ("text", "console")
 
 _BLOCK = re.compile(r"(?:<!-- test: (?P<told>[^>]*?) -->\s*)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 _TOLD = re.compile(r"(?P<action>file|background until|not run,) (?P<argument>\S.*)", re.S)

@@ -65,6 +65,11 @@ class Runner:
         """Give the database what a page begins with."""
         self._execute(self._with_stand_ins(statements))
 
+    def give_a_queue(self) -> None:
+        """Name the database to whatever is run from now on, and make the tables in it."""
+        self._environ["SUPABASE_DB_URL"] = self._database
+        subprocess.run(["indexq", "migrate"], env=self._environ, check=True, timeout=SECONDS)
+
     def run(self, block: Block) -> None:
         """Do what one block says. AssertionError when that fails."""
         text = self._with_stand_ins(block.text)

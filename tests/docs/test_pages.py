@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from embedded_postgres import EmbeddedPostgres
 from git_repositories import Repository
+from ports import free_port
 from processes import ROOT
 
 from .blocks import blocks_of
@@ -21,7 +20,12 @@ from .running import Runner
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/quickstart.md", "docs/transactions.md")),
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
+    ROOT / "docs" / "operations.md",
+    ROOT / "docs" / "transactions.md",
 ]
+
+#: Pages for whoever has a queue already: with SUPABASE_DB_URL set, and its tables made.
+WITH_A_QUEUE = ("operations.md", "transactions.md")
 
 TRACKED = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
 
@@ -109,6 +113,8 @@ PREPARED = {
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_a_page_can_be_followed_from_its_first_block_to_its_last(page: Path, runner: Runner) -> None:
+    if page.name in WITH_A_QUEUE:
+        runner.give_a_queue()
     if page.name in PREPARED:
         runner.prepare(PREPARED[page.name].replace("DOCUMENTED_REPOSITORY", DOCUMENTED_REPOSITORY))
     for block in blocks_of(page):
@@ -127,10 +133,3 @@ def install_into(directory: Path) -> None:
         stand_in = directory / program
         stand_in.write_text(f'#!/bin/sh\nexec "{Path(sys.executable).with_name(program)}" "$@"\n')
         stand_in.chmod(0o755)
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import httpx
 import psycopg2
 import pytest
 from git_repositories import Repository
+from ports import free_port
 from processes import ROOT, Command
 from sql_access import Sql
 from throwaway_postgres import ThrowawayPostgres
@@ -29,9 +29,7 @@ COUNTS = "SELECT (SELECT count(*) FROM indexing.index_jobs), (SELECT count(*) FR
 @contextmanager
 def serving(database: str, directory: Path, **environ: str) -> Iterator[httpx.Client]:
     """A client of the API, which serves from a process of its own."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command: list[str | bytes | Path] = [sys.executable, "-m", "uvicorn", "--app-dir", str(ROOT)]
     command += ["examples.api.app:app", "--port", str(port), "--no-access-log"]
     server = Command(command, {"SUPABASE_DB_URL": database, **environ}, directory)

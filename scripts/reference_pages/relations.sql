@@ -1,6 +1,3 @@
--- What a schema has, from the server's catalogue, for the page of tables.
-
--- name: relations
 -- Tables and views of a schema: name, kind, columns (name, type, default), constraints, indexes. Tables come first.
 SELECT c.relname, c.relkind::text,
        ARRAY(SELECT ARRAY[a.attname::text,
@@ -17,10 +14,3 @@ SELECT c.relname, c.relkind::text,
   FROM pg_class AS c
  WHERE c.relnamespace = %(schema)s::regnamespace AND c.relkind IN ('r', 'v')
  ORDER BY c.relkind, c.relname;
-
--- name: functions
-SELECT p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid)
-  FROM pg_proc AS p
- WHERE p.pronamespace = %(schema)s::regnamespace AND p.prokind = 'f'
-   AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = p.oid AND d.deptype = 'e')
- ORDER BY p.proname;
