@@ -56,6 +56,9 @@ class RabbitBroker(RabbitmqBroker):
       policy: its budget of errors, delays, time limit and age; leases and crashes have no counterpart in RabbitMQ.
     """
 
+    #: As of the queue on Postgres: its switch is refused together with this broker.
+    is_claiming = True
+
     def __init__(self, *, url: str, policy: Policy) -> None:
         self._url = url
         # As dramatiq's command does: what fails is raised, and pika would tell it in ten lines more.
@@ -163,8 +166,8 @@ class QueuesDeclared(Middleware):
 
 
 class OptionsOfPostgres(Middleware):
-    """Admits the options of actors that mean something on Postgres only: results are not stored here."""
+    """Admits the options of actors that mean something on Postgres only: no result is stored, no job merged here."""
 
     @property
     def actor_options(self) -> set[str]:
-        return {"store_results", "result_ttl"}
+        return {"store_results", "result_ttl", "key", "fairness_key"}

@@ -351,6 +351,11 @@ def _contradictions(settings: Settings) -> list[str]:
             f"expected LOOP_STUCK_SECONDS to be more than HEARTBEAT_SECONDS and POLL_INTERVAL ({resting:g}), for which "
             f"a loop rests, got: {settings.loop_stuck_seconds:g}; raise LOOP_STUCK_SECONDS"
         )
+    if settings.broker_url and not settings.queue_enabled:
+        problems.append(
+            "expected QUEUE_ENABLED to be 1 with BROKER_URL, since it holds back the queue on Postgres only, got: 0; "
+            "stop the workers instead"
+        )
     for name, value in (("HEALTH_PORT", settings.health_port), ("TRACING", settings.tracing)):
         if settings.broker_url and value:
             problems.append(

@@ -6,8 +6,11 @@ index_repo.send(index_job_id=..., repository_id=..., commit_sha=...)
 
 from broker import broker
 
+from .git_at_boot import GitAtBoot
 from .index_on_schedule import index_on_schedule
 from .index_repo import enqueue_index_job, index_repo
 from .payloads import JobResult
+
+broker.add_middleware(GitAtBoot())  # type: ignore[no-untyped-call]
 
 __all__ = ["JobResult", "broker", "enqueue_index_job", "index_on_schedule", "index_repo"]

@@ -7,6 +7,8 @@ from dataclasses import asdict
 
 import click
 
+from indexing import git
+from indexing.errors import GitUnavailable
 from leasequeue.admin.doctor import Doctor, Finding
 from settings import Settings
 
@@ -37,7 +39,7 @@ def doctor(ctx: click.Context, strict: bool, as_json: bool) -> None:
     with connected() as broker:
         from broker import settings
 
-        findings = [*_settings(settings), *Doctor(broker).examine()]
+        findings = [*_settings(settings), *_git(), *Doctor(broker).examine()]
     is_failed = any(each.level == "failure" or (strict and each.level == "warning") for each in findings)
     if as_json:
         print_json({"healthy": not is_failed, "findings": [asdict(each) for each in findings]})
@@ -66,3 +68,12 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         advice = "Who waits for a job may not see its end, and throughput cannot be told: use 60 s or more."
         problems.append(Finding("settings", "warning", told, advice))
     yield from problems or [Finding("settings", "ok", "nothing contradicts anything")]
+
+
+def _git() -> Iterator[Finding]:
+    try:
+        git.check_version()
+    except GitUnavailable as error:
+        yield Finding("git", "failure", str(error), "No job of a worker on this machine can succeed without it.")
+    else:
+        yield Finding("git", "ok", "there, and new enough")

@@ -6,6 +6,7 @@ It knows nothing of the application around it. Lift this folder into any dramati
     dramatiq.set_broker(broker)
 """
 
+from . import supported  # noqa: F401  # first: it says what is wrong in words
 from .broker import LeaseBroker, send_many
 from .errors import (
     AccessDenied,
@@ -19,6 +20,7 @@ from .errors import (
     QueueError,
     SchemaMismatch,
     SchemaMissing,
+    ServerTooOld,
     WrongDatabase,
 )
 from .lease import Death, Lease, current_lease
@@ -46,6 +48,7 @@ __all__ = [
     "Retries",
     "SchemaMismatch",
     "SchemaMissing",
+    "ServerTooOld",
     "Slots",
     "Transaction",
     "WrongDatabase",

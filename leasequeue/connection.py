@@ -26,6 +26,9 @@ Row = tuple[Any, ...]
 #: Seconds to make a connection, when the caller does not say.
 CONNECT_TIMEOUT = 5.0
 
+#: The oldest major version of Postgres that this is tested with.
+OLDEST_SERVER = 15
+
 #: Bytes of a statement that an idle session's socket takes in one piece.
 SURELY_SENT = 4096
 
@@ -83,6 +86,14 @@ class Connection:
     def closed(self) -> bool:
         """Whether this session is known to be of no use any more."""
         return bool(self._raw.closed)
+
+    def check_server(self) -> None:
+        """Raises :class:`ServerTooOld` when the server is older than :data:`OLDEST_SERVER`."""
+        major, minor = divmod(self._raw.info.server_version, 10_000)
+        if major < OLDEST_SERVER:
+            raise errors.ServerTooOld(
+                f"expected PostgreSQL {OLDEST_SERVER} or newer, got: {major}.{minor}; upgrade the server"
+            )
 
     def execute(self, sql: str, parameters: dict[str, Any] | None = None, *, timeout: float) -> list[Row]:
         """Run one statement (or a batch; then the last one's rows come back) and return its rows.

@@ -36,6 +36,10 @@ class SchemaMismatch(QueueError):
     """The queue's schema is of another version than this code."""
 
 
+class ServerTooOld(QueueError):
+    """The server is a Postgres that this code does not know any more. Upgrade it."""
+
+
 class WrongDatabase(QueueError):
     """``url`` and ``direct_url`` lead to different databases."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,23 @@ INPUTS = ("constraints.txt", "pyproject.toml")
 INSTALL_SECONDS = 900
 
 
+#: Bytes that must be free before anything is installed: an environment takes 260 MB, and as much again on the way.
+ROOM = 600 * 1024**2
+
+#: What pip says, and what to do about it. First match counts; for anything else its own words are shown.
+PIP_TROUBLES = (
+    (("No space left on device", "Disk quota exceeded"), "room on the disk, it is full; make room and run again"),
+    (
+        ("NewConnectionError", "name resolution", "Network is unreachable", "ConnectTimeoutError", "ProxyError"),
+        "to reach the package index, but there was no connection; go online (or set HTTPS_PROXY) and run again",
+    ),
+    (
+        ("(from versions: none)",),
+        "a package index with all packages, but it has none of one; go online, or see: pip config list",
+    ),
+)
+
+
 class BootstrapError(Exception):
     """The environment cannot be made; the message says what to do."""
 
@@ -36,6 +54,7 @@ def bootstrap(root: Path) -> None:
         wanted = _fingerprint(root)
         if _read(stamp) == wanted and _works(environment):
             return
+        _expect_room(root)
         stamp.unlink(missing_ok=True)
         if not _works(environment):
             _make(environment)
@@ -103,6 +122,13 @@ def _make(environment: Path) -> None:
         raise BootstrapError(f"expected to make {environment}, but python -m venv failed; see above")
 
 
+def _expect_room(root: Path) -> None:
+    free = shutil.disk_usage(root).free
+    if free < ROOM:
+        wanted = f"{ROOM // 1024**2} MB free on the disk of {root}"
+        raise BootstrapError(f"expected {wanted}, got: {free // 1024**2} MB; make room and run again")
+
+
 def _install(root: Path, environment: Path) -> None:
     command: list[str | Path] = [environment / "bin" / "python", "-m", "pip", "install", "--quiet"]
     command += ["--disable-pip-version-check", "--constraint", root / "constraints.txt", "--editable", ".[dev]"]
@@ -110,16 +136,20 @@ def _install(root: Path, environment: Path) -> None:
     foreign = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_USER")
     kept = {key: value for key, value in os.environ.items() if key not in foreign}
     try:
-        answer = subprocess.run(command, cwd=root, env=kept, timeout=INSTALL_SECONDS, check=False)
+        answer = subprocess.run(
+            command, cwd=root, env=kept, timeout=INSTALL_SECONDS, check=False, stderr=subprocess.PIPE, text=True
+        )
     except subprocess.TimeoutExpired:
         raise BootstrapError(
             f"expected the installation to end within {INSTALL_SECONDS} s, it did not; check the network, run again"
         ) from None
-    if answer.returncode != 0:
-        raise BootstrapError(
-            "expected pip to install the dependencies, but it failed; see above. "
-            "Offline, without disk space, or behind a proxy? Repair that and run again"
-        )
+    if answer.returncode == 0:
+        return
+    for signs, trouble in PIP_TROUBLES:
+        if any(sign in answer.stderr for sign in signs):
+            raise BootstrapError(f"expected {trouble}")
+    print(answer.stderr, file=sys.stderr, end="", flush=True)
+    raise BootstrapError("expected pip to install the dependencies, but it failed; see above, repair that, run again")
 
 
 def main() -> int:

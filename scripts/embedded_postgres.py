@@ -66,6 +66,9 @@ ORPHAN_SECONDS = 5.0
 #: Seconds to make a cluster. Half a second is usual, a slow disk with fsync takes several.
 INITDB_SECONDS = 120
 
+#: Bytes that must be free for a cluster to be made: it takes 60 MB, and its log as much soon after.
+ROOM = 200 * 1024**2
+
 #: Seconds between two looks at a fact that nobody announces.
 LOOK_SECONDS = 0.01
 
@@ -228,6 +231,10 @@ class EmbeddedPostgres:
 
     def _make_cluster(self, programs: Path, identity: Identity) -> None:
         """initdb beside the final place, then rename: a data directory is whole or absent."""
+        free = shutil.disk_usage(self.directory).free
+        if free < ROOM:
+            wanted = f"{ROOM // 1024**2} MB free on the disk of {self.directory}"
+            raise PostgresError(f"expected {wanted}, got: {free // 1024**2} MB; make room")
         making = self.directory / "data.making"
         shutil.rmtree(making, ignore_errors=True)
         password_file = self.directory / "password"

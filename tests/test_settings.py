@@ -366,3 +366,7 @@ class TestBrokerUrl:
     def test_contradicts_what_asks_the_queue_on_postgres(self, more: dict[str, str]) -> None:
         (name,) = more
         assert f"expected {name} to be unset with BROKER_URL" in problem_of(BROKER_URL="amqp://host", **more)
+
+    def test_contradicts_a_switch_that_holds_back_the_queue_on_postgres(self) -> None:
+        told = problem_of(BROKER_URL="amqp://host", QUEUE_ENABLED="0")
+        assert "expected QUEUE_ENABLED to be 1 with BROKER_URL" in told

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from .. import errors, migrations, pooling
-from ..connection import Connection
+from ..connection import OLDEST_SERVER, Connection
 from ..loop import CALL_TIMEOUT
 from ..sqlstate import Trouble
 from .drift import drift
@@ -78,6 +78,7 @@ class Doctor:
 
     def _examine(self, one: Connection, other: Connection) -> Iterator[Finding]:
         questions: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
+            ("server", lambda: self._server(one)),
             ("connection", lambda: self._connection(one, other)),
             ("clock", lambda: self._clock(one)),
             ("server settings", lambda: self._server_settings(one)),
@@ -101,6 +102,14 @@ class Doctor:
                 return
             except errors.QueueError as error:
                 yield Finding(name, "warning", f"could not be asked: {error}", "Ask again with a role that may.")
+
+    def _server(self, connection: Connection) -> Iterator[Finding]:
+        try:
+            connection.check_server()
+        except errors.ServerTooOld as error:
+            yield Finding("server", "failure", str(error), "Nothing here was tested with it.")
+        else:
+            yield Finding("server", "ok", f"PostgreSQL {OLDEST_SERVER} or newer")
 
     def _connection(self, one: Connection, other: Connection) -> Iterator[Finding]:
         policy = self._broker.policy

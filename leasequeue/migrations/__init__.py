@@ -76,12 +76,14 @@ def migrate(url: str, *, schema: str, directory: Path = DIRECTORY) -> list[Migra
     Raises:
       SchemaMismatch: the schema is newer than this code.
       AccessDenied: it is older, and the role of ``url`` may not change it.
+      ServerTooOld: the server is older than what this is tested with.
       DatabaseUnavailable: the server is away, or somebody held a table for longer than :data:`LOCK_TIMEOUT`
         (three attempts are made).
     """
     wanted = available(directory)
     connection = Connection(url, "leasequeue migrate")
     try:
+        connection.check_server()
         run = []
         for migration in wanted:
             for attempt in (1, 2, 3):
@@ -113,10 +115,12 @@ def expect(url: str, *, schema: str, directory: Path = DIRECTORY) -> None:
 
     Raises:
       SchemaMismatch: it has another one, or is not there.
+      ServerTooOld: the server is older than what this is tested with.
     """
     wanted = latest(directory)
     connection = Connection(url, "leasequeue migrate")
     try:
+        connection.check_server()
         version = current(connection, schema, timeout=LOCK_TIMEOUT)
     finally:
         connection.close()

@@ -57,3 +57,14 @@ def test_a_run_whose_lease_was_lost_stops_and_publishes_nothing(
     assert done_when_lost < FILES
     assert sql("SELECT status, files_done = %s FROM indexing.index_jobs", done_when_lost) == [("processing", True)]
     assert sql("SELECT count(*) FROM indexing.symbols_at_commit") == [(0,)]
+
+
+def test_a_worker_without_git_does_not_start_and_says_why(database: str, tmp_path: Path) -> None:
+    command: list[str | bytes | Path] = [sys.executable, "-m", "dramatiq", "actors", "-p", "1", "-t", "1"]
+    started = Command(command, {"SUPABASE_DB_URL": database, "PATH": "/nowhere"}, tmp_path)
+    try:
+        assert started.wait() == 3
+        assert "The worker cannot start: expected git on the PATH" in started.stderr
+        assert "install git" in started.stderr
+    finally:
+        started.remove()

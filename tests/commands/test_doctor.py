@@ -51,3 +51,10 @@ def test_settings_that_contradict_each_other_are_exit_code_2_and_doubtful_ones_a
     assert doubtful.exit_code == 0
     assert "WARN   settings" in doubtful.stdout
     assert "GIT_TIMEOUT (3600 s) is not less than JOB_TIME_LIMIT (3600 s)" in doubtful.stdout
+
+
+def test_a_machine_without_git_fails_with_what_to_do(indexq: Indexq) -> None:
+    result = indexq("doctor", PATH="/nowhere")
+    assert result.exit_code == 1
+    assert "FAIL   git" in result.stdout
+    assert "expected git on the PATH" in result.stdout

@@ -32,6 +32,7 @@ def test_a_healthy_database_has_nothing_and_each_question_an_answer(broker: Leas
 
     assert ailments(broker) == []
     assert set(findings) == {
+        "server",
         "connection",
         "notifications",
         "clock",

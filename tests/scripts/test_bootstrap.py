@@ -6,6 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import bootstrap as bootstrap_module
@@ -13,6 +16,12 @@ import pytest
 from bootstrap import BootstrapError, bootstrap
 
 SCRIPTS = Path(bootstrap_module.__file__).parent
+
+#: A user without rights.
+NOBODY = 65534
+
+#: One that such a user may run, too.
+SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 
 @pytest.fixture
@@ -82,6 +91,41 @@ def test_a_failing_pip_is_one_line_and_tried_again_next_time(root: Path) -> None
             bootstrap(root)
 
 
+def test_a_full_disk_is_one_line_before_anything_is_installed(
+    root: Path, installs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap_module, "ROOM", 2**62)
+
+    with pytest.raises(BootstrapError, match=r"^expected \d+ MB free on the disk of .* got: \d+ MB; make room"):
+        bootstrap(root)
+
+    assert installs == []
+    assert not (root / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("index", "line"),
+    [
+        ("http://127.0.0.1:1/simple", "expected to reach the package index, but there was no connection; go online"),
+        ("{empty}", "expected a package index with all packages, but it has none of one; go online"),
+    ],
+)
+def test_offline_is_one_line(
+    root: Path, index: str, line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project = '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
+    (root / "pyproject.toml").write_text(project)
+    (root / "empty").mkdir()
+    # No setting of this machine's pip, and few tries: the answer would be the same later.
+    for name, value in {"CONFIG_FILE": os.devnull, "INDEX_URL": index, "RETRIES": "1", "TIMEOUT": "2"}.items():
+        monkeypatch.setenv(f"PIP_{name}", value.format(empty=(root / "empty").as_uri()))
+
+    with pytest.raises(BootstrapError, match=f"^{line}"):
+        bootstrap(root)
+
+    assert capfd.readouterr().err.splitlines() == ["Installing dependencies into .venv (only when they changed) ..."]
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """The scripts alone, in a checkout of their own, and a directory of programs that a test may choose."""
@@ -95,7 +139,7 @@ def checkout(tmp_path: Path) -> Path:
     return scripts.parent
 
 
-def start(checkout: Path, **programs: str) -> subprocess.CompletedProcess[str]:
+def start(checkout: Path, *, user: int | None = None, **programs: str) -> subprocess.CompletedProcess[str]:
     directory = checkout.parent / "programs"
     for name, text in programs.items():
         file = directory / name
@@ -105,11 +149,25 @@ def start(checkout: Path, **programs: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [checkout / "scripts" / "dev-start.sh"],
         env={"PATH": str(directory)},
+        user=user,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+@contextmanager
+def everybody_may_enter(checkout: Path) -> Iterator[tuple[Path, int | None]]:
+    """The checkout, where root is this test's user in a place that nobody can see; and as whom to go there."""
+    if os.geteuid() != 0:
+        yield checkout, None
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        for part in (checkout, checkout.parent / "programs"):
+            shutil.copytree(part, Path(directory) / part.name, symlinks=True)
+        yield Path(directory) / checkout.name, NOBODY
 
 
 class TestFirstHourErrors:
@@ -140,9 +198,11 @@ class TestFirstHourErrors:
 
         self.expect(start(checkout, git="exit 0", python3=python), "with its venv module, found none; install it")
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    @pytest.mark.skipif(os.geteuid() == 0 and not SYSTEM_PYTHON.exists(), reason="root may write everywhere")
     def test_a_read_only_checkout(self, checkout: Path) -> None:
         checkout.chmod(0o555)
-        python = f'exec "{sys.executable}" "$@"'
+        with everybody_may_enter(checkout) as (place, user):
+            python = f'exec "{sys.executable if user is None else SYSTEM_PYTHON}" "$@"'
+            answer = start(place, user=user, git="exit 0", python3=python)
 
-        self.expect(start(checkout, git="exit 0", python3=python), "use a checkout of your own that is not read-only")
+        self.expect(answer, "use a checkout of your own that is not read-only")

@@ -338,3 +338,10 @@ def shared_memory_segments() -> frozenset[str]:
     if not table.exists():
         return frozenset()
     return frozenset(line.split()[1] for line in table.read_text().splitlines()[1:])
+
+
+def test_a_full_disk_is_one_line_and_makes_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("embedded_postgres.ROOM", 2**62)
+    with pytest.raises(PostgresError, match=r"^expected \d+ MB free on the disk of .* got: \d+ MB; make room$"):
+        EmbeddedPostgres(tmp_path, port=0).start()
+    assert not (tmp_path / "data").exists()
