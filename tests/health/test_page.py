@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from browser import Browser, find_browser
+from throwaway_postgres import ThrowawayPostgres
 
-from leasequeue import LeaseBroker
+from leasequeue import LeaseBroker, migrations
 from leasequeue.admin import DeadFilter, DeadLetters
 
 from .conftest import ROOT, House, Probe
@@ -123,6 +124,25 @@ def test_the_page_tells_that_it_is_not_true_any_more(browser: Browser, page: Pro
     browser.open(f"{page.url}/")
     house.stack.close()
     browser.wait("document.getElementById('live').textContent === 'not updated: no answer'")
+
+
+def test_an_outage_takes_the_figures_of_before_from_the_page_and_its_end_brings_them_back(
+    browser: Browser, house: House, throwaway_server: Callable[..., ThrowawayPostgres]
+) -> None:
+    server = throwaway_server()
+    migrations.migrate(server.url, schema="dramatiq")
+    execute(
+        server.url, "INSERT INTO dramatiq.queue (message_id, state, message) VALUES (gen_random_uuid(), 'queued', '{}')"
+    )
+    page = house.sidecar(server.url, STATUS_PAGE="1", HEALTH_SCOPE="queue")
+    queues = "document.querySelector('[data-part=queues]').innerText"
+    browser.open(f"{page.url}/")
+    browser.wait(f"{queues}.includes('default')")
+    server.stop(immediate=True)
+    browser.wait(f"{queues} === 'Not known: the database does not answer.'")
+    browser.open(f"{page.url}/")
+    server.start()
+    browser.wait(f"{queues}.includes('default')")
 
 
 def test_with_a_token_only_who_knows_it_sees_the_page(browser: Browser, house: House, database: str) -> None:
