@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -41,8 +41,14 @@ def serve_beside_workers() -> int:
     """Serve in a fork of dramatiq's master, about its workers, until the last of them has ended. The exit code."""
     assert settings.health_port is not None
     configure_logs(settings)
-    checks = _checks(Scope.MACHINE, parent_pid=os.getppid())
-    return serve_until_workers_end(_make_app(checks), checks, host=settings.health_host, port=settings.health_port)
+    # Its id as it was when it made us: it may have died since, and our parent be somebody else.
+    master = multiprocessing.parent_process()
+    assert master is not None
+    assert master.pid is not None
+    checks = _checks(Scope.MACHINE, parent_pid=master.pid)
+    return serve_until_workers_end(
+        _make_app(checks), checks, master_pid=master.pid, host=settings.health_host, port=settings.health_port
+    )
 
 
 def _checks(scope: Scope, parent_pid: int | None) -> Checks:

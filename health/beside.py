@@ -39,10 +39,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve_until_workers_end(app: Starlette, checks: Checks, *, host: str, port: int) -> int:
-    """Serve until we were told to end, or dramatiq's master is gone, and no worker process of it lives any more."""
+def serve_until_workers_end(app: Starlette, checks: Checks, *, master_pid: int, host: str, port: int) -> int:
+    """Serve until we were told to end, or dramatiq's master is gone, and no worker process of it lives any more.
+
+    Parameters:
+      master_pid: of dramatiq's master, whose child we were born as.
+    """
     _leave_the_session_of_the_workers()
-    return asyncio.run(_Beside(app, checks, host, port).run())
+    return asyncio.run(_Beside(app, checks, master_pid, host, port).run())
 
 
 def _leave_the_session_of_the_workers() -> None:
@@ -53,11 +57,11 @@ def _leave_the_session_of_the_workers() -> None:
 
 
 class _Beside:
-    def __init__(self, app: Starlette, checks: Checks, host: str, port: int) -> None:
+    def __init__(self, app: Starlette, checks: Checks, master_pid: int, host: str, port: int) -> None:
         self._checks = checks
         self._host = host
         self._port = port
-        self._master = os.getppid()
+        self._master = master_pid
         self._told_to_end = asyncio.Event()
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
         self._server = _Server(config)
