@@ -81,14 +81,17 @@ def _progress(question: HealthQuestion, jobs: list[RunningJob], timeout: float) 
     return told
 
 
-def index_job_id_of(message: dict[str, Any] | None) -> str | None:
+def index_job_id_of(message: Any) -> str | None:
     """The row of ``index_jobs`` that a message is about; None when it is about none."""
-    if message is None or message.get("actor_name") != "index_repo":
+    if not isinstance(message, dict) or message.get("actor_name") != "index_repo":
         return None
-    given = [message.get("kwargs", {}).get("index_job_id"), *message.get("args", [])[:1]]
+    args, kwargs = message.get("args"), message.get("kwargs")
+    given = kwargs.get("index_job_id") if isinstance(kwargs, dict) else None
+    if given is None and isinstance(args, list) and args:
+        given = args[0]
     try:
-        return next(str(UUID(str(each))) for each in given if each is not None)
-    except (StopIteration, ValueError):
+        return str(UUID(str(given)))
+    except ValueError:
         return None
 
 
