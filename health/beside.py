@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -26,6 +27,9 @@ LOOK_EVERY = 0.2
 
 #: Connections that may wait to be accepted.
 BACKLOG = 512
+
+#: Niceness of our session among the sessions of the machine, where we may choose it.
+SESSION_NICENESS = -10
 
 #: Exit code for a port that was never to be had.
 EXIT_NO_PORT = 1
@@ -52,8 +56,13 @@ def serve_until_workers_end(app: Starlette, checks: Checks, *, master_pid: int, 
 def _leave_the_session_of_the_workers() -> None:
     # Linux shares the processors out among sessions first (where no control group does it): in the session of workers
     # that burn them, an answer waits until the next turn of all of them together, for a third of a second and more.
-    with contextlib.suppress(PermissionError):  # we lead a process group, and so are nobody's fork
+    try:
         os.setsid()
+    except PermissionError:  # we lead a process group, and so are nobody's fork
+        return
+    # Root may also say that this session comes first: an answer is a millisecond's work, and somebody waits for it.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(SESSION_NICENESS))
 
 
 class _Beside:

@@ -14,6 +14,8 @@ import httpx
 import pytest
 from waiting import wait_until
 
+from health.beside import SESSION_NICENESS
+
 from .conftest import House, free_port
 from .test_states import put, wait_for_running
 
@@ -52,6 +54,9 @@ def test_it_has_a_session_of_its_own_so_that_its_turns_at_the_processor_are_not_
     children = [int(child) for child in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
     (apart,) = (child for child in children if os.getsid(child) != master)
     assert os.getsid(apart) == apart
+    group = Path(f"/proc/{apart}/autogroup")
+    if os.geteuid() == 0 and group.exists():
+        assert group.read_text().endswith(f" nice {SESSION_NICENESS}\n")
 
 
 def test_without_a_port_there_is_none(house: House, database: str) -> None:
