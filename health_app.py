@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -41,8 +41,14 @@ def serve_beside_workers() -> int:
     """Serve in a fork of dramatiq's master, about its workers, until the last of them has ended. The exit code."""
     assert settings.health_port is not None
     configure_logs(settings)
-    checks = _checks(Scope.MACHINE, parent_pid=os.getppid())
-    return serve_until_workers_end(_make_app(checks), checks, host=settings.health_host, port=settings.health_port)
+    # Its id as it was when it made us: it may have died since, and our parent be somebody else.
+    master = multiprocessing.parent_process()
+    assert master is not None
+    assert master.pid is not None
+    checks = _checks(Scope.MACHINE, parent_pid=master.pid)
+    return serve_until_workers_end(
+        _make_app(checks), checks, master_pid=master.pid, host=settings.health_host, port=settings.health_port
+    )
 
 
 def _checks(scope: Scope, parent_pid: int | None) -> Checks:
@@ -75,14 +81,17 @@ def _progress(question: HealthQuestion, jobs: list[RunningJob], timeout: float) 
     return told
 
 
-def index_job_id_of(message: dict[str, Any] | None) -> str | None:
+def index_job_id_of(message: Any) -> str | None:
     """The row of ``index_jobs`` that a message is about; None when it is about none."""
-    if message is None or message.get("actor_name") != "index_repo":
+    if not isinstance(message, dict) or message.get("actor_name") != "index_repo":
         return None
-    given = [message.get("kwargs", {}).get("index_job_id"), *message.get("args", [])[:1]]
+    args, kwargs = message.get("args"), message.get("kwargs")
+    given = kwargs.get("index_job_id") if isinstance(kwargs, dict) else None
+    if given is None and isinstance(args, list) and args:
+        given = args[0]
     try:
-        return next(str(UUID(str(each))) for each in given if each is not None)
-    except (StopIteration, ValueError):
+        return str(UUID(str(given)))
+    except ValueError:
         return None
 
 

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -27,6 +28,9 @@ LOOK_EVERY = 0.2
 #: Connections that may wait to be accepted.
 BACKLOG = 512
 
+#: Niceness of our session among the sessions of the machine, where we may choose it.
+SESSION_NICENESS = -10
+
 #: Exit code for a port that was never to be had.
 EXIT_NO_PORT = 1
 
@@ -39,25 +43,34 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve_until_workers_end(app: Starlette, checks: Checks, *, host: str, port: int) -> int:
-    """Serve until we were told to end, or dramatiq's master is gone, and no worker process of it lives any more."""
+def serve_until_workers_end(app: Starlette, checks: Checks, *, master_pid: int, host: str, port: int) -> int:
+    """Serve until we were told to end, or dramatiq's master is gone, and no worker process of it lives any more.
+
+    Parameters:
+      master_pid: of dramatiq's master, whose child we were born as.
+    """
     _leave_the_session_of_the_workers()
-    return asyncio.run(_Beside(app, checks, host, port).run())
+    return asyncio.run(_Beside(app, checks, master_pid, host, port).run())
 
 
 def _leave_the_session_of_the_workers() -> None:
     # Linux shares the processors out among sessions first (where no control group does it): in the session of workers
     # that burn them, an answer waits until the next turn of all of them together, for a third of a second and more.
-    with contextlib.suppress(PermissionError):  # we lead a process group, and so are nobody's fork
+    try:
         os.setsid()
+    except PermissionError:  # we lead a process group, and so are nobody's fork
+        return
+    # Root may also say that this session comes first: an answer is a millisecond's work, and somebody waits for it.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(SESSION_NICENESS))
 
 
 class _Beside:
-    def __init__(self, app: Starlette, checks: Checks, host: str, port: int) -> None:
+    def __init__(self, app: Starlette, checks: Checks, master_pid: int, host: str, port: int) -> None:
         self._checks = checks
         self._host = host
         self._port = port
-        self._master = os.getppid()
+        self._master = master_pid
         self._told_to_end = asyncio.Event()
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
         self._server = _Server(config)

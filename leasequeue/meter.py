@@ -168,12 +168,16 @@ class Meter(Middleware):
     def _add_up(self) -> None:
         while self._sent:
             self._enqueued[self._sent.popleft()] += 1
-        while self._ended:
-            queue, actor, outcome, seconds, waited = self._ended.popleft()
-            runs = self._runs.setdefault((queue, actor), _Runs())
+        # Once for each job that is run: as little as can be.
+        ended, known = self._ended, self._runs
+        while ended:
+            queue, actor, outcome, seconds, waited = ended.popleft()
+            runs = known.get((queue, actor))
+            if runs is None:
+                runs = known[queue, actor] = _Runs()
             runs.outcomes[outcome] += 1
             runs.seconds.observe(seconds)
-            runs.waiting.observe(max(0.0, waited))
+            runs.waiting.observe(waited if waited > 0.0 else 0.0)
 
     def _figures(self, broker: LeaseBroker) -> Iterator[Figure]:
         for (queue, actor), count in self._enqueued.items():

@@ -13,14 +13,12 @@ from dramatiq.actor import Actor
 from dramatiq.middleware import Interrupt, Middleware
 
 from leasequeue import LeaseBroker
-from leasequeue.lease import Dead, HandBack, LeasedMessage, PutBack, Retry
+from leasequeue.lease import LeasedMessage
+from leasequeue.meter import OUTCOMES
 
 from .lines import bind, unbind
 
 log = logging.getLogger("indexq.jobs")
-
-#: How a run ended, in the words of the log and of the metrics.
-_WORDS: dict[type, str] = {Retry: "retry", Dead: "dead", HandBack: "handed_back", PutBack: "put_back"}
 
 
 class StructuredLogs(Middleware):
@@ -78,4 +76,6 @@ def _outcome(message: Any, exception: BaseException | None) -> str:
     if not isinstance(message, LeasedMessage):  # of another broker than ours, which decides and tells later
         return "dead" if message.failed else "done" if exception is None else "retry"
     decided = message.lease.outcome
-    return "handed_back" if isinstance(exception, Interrupt) and decided is None else _WORDS.get(type(decided), "done")
+    return (
+        "handed_back" if isinstance(exception, Interrupt) and decided is None else OUTCOMES.get(type(decided), "done")
+    )

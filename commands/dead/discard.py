@@ -12,8 +12,7 @@ from leasequeue.admin import DeadLetters, in_batches
 from ..bulk import counted, dry_run_option, run_batches, yes_option
 from ..connected import connected
 from ..output import json_option, print_json
-from .choice import again, ask_first, check_choice, refuse_others, show_dry_run
-from .filters import filter_of, filter_options
+from .choice import again, change_named, check_choice, choice_options, choose_matching
 
 EPILOG = """\b
 Examples:
@@ -31,10 +30,7 @@ Exit codes: 0 put aside; 1 an id is not that of a dead job; 130 interrupted.
 
 
 @click.command(epilog=EPILOG)
-@click.argument("jobs", type=click.UUID, nargs=-1, metavar="[JOB]...")
-@click.option("--all-matching", is_flag=True, help="All that the filters choose, instead of JOB.")
-@filter_options
-@click.option("--limit", type=click.IntRange(1), help="So many at the most, those that died first.")
+@choice_options
 @dry_run_option
 @yes_option
 @json_option
@@ -52,29 +48,16 @@ def discard(
     with connected() as broker:
         letters = DeadLetters(broker)
         if jobs:
-            _discard_these(letters, [str(job) for job in jobs], dry_run, as_json)
+            change_named(letters, jobs, letters.discard, "Discarded", "discarded", dry_run=dry_run, as_json=as_json)
             return
-        wanted = letters.until_now(filter_of(broker, given))
-        matching = letters.count(wanted)
-        if dry_run:
-            show_dry_run(letters, wanted, matching, as_json)
+        chosen = choose_matching(
+            broker, letters, given, "Discard", limit=limit, dry_run=dry_run, yes=yes, as_json=as_json
+        )
+        if chosen is None:
             return
-        total = matching if limit is None else min(limit, matching)
-        if total:
-            ask_first(total, "Discard", yes=yes)
-        batches = in_batches(letters.walk(wanted), letters.discard, limit=total)
-        changed = run_batches(batches, total, "discarding", again("discard", wanted, limit))
+        batches = in_batches(letters.walk(chosen.wanted), letters.discard, limit=chosen.total)
+        changed = run_batches(batches, chosen.total, "discarding", again("discard", chosen.wanted, limit))
     if as_json:
-        print_json({"dry_run": False, "matching": matching, "discarded": changed})
+        print_json({"dry_run": False, "matching": chosen.matching, "discarded": changed})
     else:
-        click.echo(f"Discarded: {changed:,} of {counted(matching, 'matching dead job')}.")
-
-
-def _discard_these(letters: DeadLetters, ids: list[str], dry_run: bool, as_json: bool) -> None:
-    changed = [letter.message_id for letter in letters.letters(ids)] if dry_run else letters.discard(ids)
-    if as_json:
-        print_json({"dry_run": dry_run, "matching": len(changed), "discarded": 0 if dry_run else len(changed)})
-    else:
-        what = counted(len(changed), "dead job")
-        click.echo(f"It would be {what}." if dry_run else f"Discarded: {what}.")
-    refuse_others(ids, changed, "discarded")
+        click.echo(f"Discarded: {changed:,} of {counted(chosen.matching, 'matching dead job')}.")

@@ -13,8 +13,7 @@ from ..bulk import counted, dry_run_option, run_batches, yes_option
 from ..connected import connected
 from ..output import json_option, print_json
 from .canary import CANARY_SECONDS, prove
-from .choice import again, ask_first, check_choice, refuse_others, show_dry_run
-from .filters import filter_of, filter_options
+from .choice import again, change_named, check_choice, choice_options, choose_matching
 
 EPILOG = """\b
 Examples:
@@ -33,10 +32,7 @@ Exit codes: 0 put back; 1 an id is not that of a dead job, or the canary did not
 
 
 @click.command(epilog=EPILOG)
-@click.argument("jobs", type=click.UUID, nargs=-1, metavar="[JOB]...")
-@click.option("--all-matching", is_flag=True, help="All that the filters choose, instead of JOB.")
-@filter_options
-@click.option("--limit", type=click.IntRange(1), help="So many at the most, those that died first.")
+@choice_options
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="So many a second at the most.")
 @click.option("--canary", is_flag=True, help="One first; the others only when it has succeeded.")
 @click.option(
@@ -66,16 +62,14 @@ def retry(
     with connected() as broker:
         letters = DeadLetters(broker)
         if jobs:
-            _retry_these(letters, [str(job) for job in jobs], dry_run, as_json)
+            change_named(letters, jobs, letters.redrive, "Put back", "retried", dry_run=dry_run, as_json=as_json)
             return
-        wanted = letters.until_now(filter_of(broker, given))
-        matching = letters.count(wanted)
-        total = matching if limit is None else min(limit, matching)
-        if dry_run:
-            show_dry_run(letters, wanted, matching, as_json)
+        chosen = choose_matching(
+            broker, letters, given, "Put back", limit=limit, dry_run=dry_run, yes=yes, as_json=as_json
+        )
+        if chosen is None:
             return
-        if total:
-            ask_first(total, "Put back", yes=yes)
+        wanted, total = chosen.wanted, chosen.total
         changed, canary_id = 0, None
         if canary and total:
             canary_id = prove(broker, letters, wanted, canary_seconds)
@@ -85,16 +79,6 @@ def retry(
             go_on = again("retry", wanted, limit, rate)
             changed = run_batches(batches, total, "putting back", go_on, already=changed)
     if as_json:
-        print_json({"dry_run": False, "matching": matching, "retried": changed, "canary": canary_id})
+        print_json({"dry_run": False, "matching": chosen.matching, "retried": changed, "canary": canary_id})
     else:
-        click.echo(f"Put back: {changed:,} of {counted(matching, 'matching dead job')}.")
-
-
-def _retry_these(letters: DeadLetters, ids: list[str], dry_run: bool, as_json: bool) -> None:
-    changed = [letter.message_id for letter in letters.letters(ids)] if dry_run else letters.redrive(ids)
-    if as_json:
-        print_json({"dry_run": dry_run, "matching": len(changed), "retried": 0 if dry_run else len(changed)})
-    else:
-        what = counted(len(changed), "dead job")
-        click.echo(f"It would be {what}." if dry_run else f"Put back: {what}.")
-    refuse_others(ids, changed, "put back")
+        click.echo(f"Put back: {changed:,} of {counted(chosen.matching, 'matching dead job')}.")

@@ -56,8 +56,13 @@ def _same(given: str, expected: str) -> bool:
 def _is_local(request: Request) -> bool:
     here = request.scope.get("server") or ("", None)
     there = request.client.host if request.client is not None else ""
-    name = request.headers.get("host", "").rsplit(":", 1)[0] if "]" not in request.headers.get("host", "") else "[::1]"
+    name = _name(request.headers.get("host", ""))
     return _is_loopback(str(here[0])) and _is_loopback(there) and name in _LOCAL_NAMES
+
+
+def _name(host: str) -> str:
+    """What stands before the port; an address of IPv6 has its brackets and colons before it."""
+    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
 
 
 def _is_loopback(address: str) -> bool:

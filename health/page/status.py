@@ -149,15 +149,15 @@ def _page(verdict: Verdict, overview: Overview | None, progress: Progress) -> Ht
         tag("span", state, data_part="state", role="status"),
         tag("span", "", id="live", class_="muted"),
     )
-    parts: list[tuple[str, str, object]] = [("findings", "", _findings(verdict))]
-    if facts is not None:
-        parts.append(("queues", "Queues", _queues(facts)))
-    if overview is not None:
-        parts.append(("running", "Running jobs", _running(overview.running, progress)))
-        parts.append(("dead", "Dead letters by cause", _dead(overview)))
-        parts.append(("hour", "Last hour", _hour(overview)))
-    if facts is not None:
-        parts.append(("workers", "Workers", _workers(facts)))
+    # All parts always: the browser replaces those that it finds, and would leave what it does not find as it was.
+    parts: list[tuple[str, str, object]] = [
+        ("findings", "", _findings(verdict)),
+        ("queues", "Queues", _NOT_KNOWN if facts is None else _queues(facts)),
+        ("running", "Running jobs", _NOT_KNOWN if overview is None else _running(overview.running, progress)),
+        ("dead", "Dead letters by cause", _NOT_KNOWN if overview is None else _dead(overview)),
+        ("hour", "Last hour", _NOT_KNOWN if overview is None else _hour(overview)),
+        ("workers", "Workers", _NOT_KNOWN if facts is None else _workers(facts)),
+    ]
     sections = [
         tag("section", tag("h2", title) if title else "", tag("div", content, data_part=name))
         for name, title, content in parts
@@ -176,6 +176,10 @@ def _page(verdict: Verdict, overview: Overview | None, progress: Progress) -> Ht
 
 
 # Its parts.
+
+
+#: In place of a part that the database has no answer for.
+_NOT_KNOWN = tag("p", "Not known: the database does not answer.", class_="muted")
 
 
 def _findings(verdict: Verdict) -> Html:

@@ -55,6 +55,21 @@ def test_list_jobs_shows_each_with_its_arguments_and_what_the_filters_leave(inde
     assert json.loads(indexq("dead", "list", "--since", "1h", "--json").stdout)["causes"][0]["count"] == 1
 
 
+def test_show_survives_earlier_runs_of_an_import_that_are_none(indexq: Indexq, sql: Sql) -> None:
+    (job,) = bury(sql, 1)
+    sql("""UPDATE dramatiq.queue SET attempts = '[5, null, "text", {"ended": 7, "outcome": "error"}]'""")
+    shown = indexq("dead", "show", job)
+    assert shown.exit_code == 0
+    assert [line.split()[-1] for line in shown.stdout.splitlines() if "Earlier" in line or line.startswith("  ")][
+        :4
+    ] == [
+        "5",
+        "None",
+        "text",
+        "error",
+    ]
+
+
 def test_nothing_dead_is_no_failure(indexq: Indexq) -> None:
     result = indexq("dead", "list")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -224,6 +239,20 @@ def test_the_others_wait_until_the_canary_has_succeeded(begin: Begin, database: 
     assert f"Canary {first} has succeeded" in command.stderr
     assert command.stdout == "Put back: 3 of 3 matching dead jobs.\n"
     assert sql(STATES) == [("queued", len(others))]
+
+
+def test_a_canary_that_gives_way_to_a_newer_job_of_its_key_proves_nothing(indexq: Indexq, sql: Sql) -> None:
+    job, _ = bury(sql, 2)
+    sql("UPDATE dramatiq.queue SET key = 'work k' WHERE message_id = %s", job)
+    newer = str(uuid4())
+    sql("INSERT INTO dramatiq.queue (message_id, state, message, key) VALUES (%s, 'queued', '{}', 'work k')", newer)
+
+    result = indexq("dead", "retry", "--all-matching", "--canary", "--canary-seconds", "1", "--yes")
+
+    assert sql("SELECT message_id::text, merged_into::text FROM dramatiq.done") == [(job, newer)]
+    assert result.exit_code == 1
+    assert "was not done within 1 s" in result.stderr
+    assert sql(STATES) == [("queued", 1), ("retries_exhausted", 1)]
 
 
 @pytest.mark.parametrize(

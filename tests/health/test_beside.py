@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 from waiting import wait_until
+
+from health.beside import SESSION_NICENESS
 
 from .conftest import House, free_port
 from .test_states import put, wait_for_running
@@ -51,6 +54,9 @@ def test_it_has_a_session_of_its_own_so_that_its_turns_at_the_processor_are_not_
     children = [int(child) for child in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
     (apart,) = (child for child in children if os.getsid(child) != master)
     assert os.getsid(apart) == apart
+    group = Path(f"/proc/{apart}/autogroup")
+    if os.geteuid() == 0 and group.exists():
+        assert group.read_text().endswith(f" nice {SESSION_NICENESS}\n")
 
 
 def test_without_a_port_there_is_none(house: House, database: str) -> None:
@@ -78,6 +84,32 @@ def test_it_ends_with_its_workers_when_the_master_is_killed(house: House, databa
     assert probe.ask("live")[0] == 200  # the worker goes on, and so does who tells of it
     os.kill(process["pid"], signal.SIGKILL)
     wait_until(lambda: not _listens(port), 5, "it outlives its workers")
+
+
+ORPHAN = """
+import multiprocessing, os, sys, time
+
+def serve():
+    import health_app
+    while os.getppid() == master:  # our parent dies before we have begun
+        time.sleep(0.01)
+    sys.exit(health_app.serve_beside_workers())
+
+master = os.getpid()
+fork = multiprocessing.get_context("fork").Process(target=serve)
+fork.start()
+print("orphan", fork.pid, flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_it_ends_also_when_the_master_was_gone_before_it_began(house: House, database: str) -> None:
+    port = free_port()
+    program = house.run(["-c", ORPHAN], database, HEALTH_PORT=str(port))
+    program.wait_to_say("orphan ")
+    (orphan,) = re.findall(r"orphan (\d+)", program.said())
+    wait_until(lambda: not Path(f"/proc/{orphan}").exists(), 15, "it serves for ever")
 
 
 def _listens(port: int) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from browser import Browser, find_browser
+from throwaway_postgres import ThrowawayPostgres
 
-from leasequeue import LeaseBroker
+from leasequeue import LeaseBroker, migrations
 from leasequeue.admin import DeadFilter, DeadLetters
 
 from .conftest import ROOT, House, Probe
@@ -110,6 +111,19 @@ def test_its_causes_are_those_of_the_command(house: House, database: str) -> Non
     assert "3 min" in text
 
 
+@pytest.mark.parametrize("message", ['"text"', '{"actor_name": "index_repo", "args": 7, "kwargs": null}', "null"])
+def test_a_running_job_that_nobody_can_read_is_shown_as_one(message: str, house: House, database: str) -> None:
+    execute(
+        database,
+        "INSERT INTO dramatiq.queue (message_id, state, message, worker_id, claim_no) "
+        f"VALUES (gen_random_uuid(), 'consumed', '{message}', gen_random_uuid(), 1)",
+    )
+    page = house.sidecar(database, STATUS_PAGE="1")
+    shown = page.client.get(f"{page.url}/")
+    assert shown.status_code == 200
+    assert "indexq cancel" in shown.text
+
+
 def causes_of(url: str) -> list[str]:
     """The ids of the causes, the most frequent first."""
     broker = LeaseBroker(url=url)
@@ -123,6 +137,25 @@ def test_the_page_tells_that_it_is_not_true_any_more(browser: Browser, page: Pro
     browser.open(f"{page.url}/")
     house.stack.close()
     browser.wait("document.getElementById('live').textContent === 'not updated: no answer'")
+
+
+def test_an_outage_takes_the_figures_of_before_from_the_page_and_its_end_brings_them_back(
+    browser: Browser, house: House, throwaway_server: Callable[..., ThrowawayPostgres]
+) -> None:
+    server = throwaway_server()
+    migrations.migrate(server.url, schema="dramatiq")
+    execute(
+        server.url, "INSERT INTO dramatiq.queue (message_id, state, message) VALUES (gen_random_uuid(), 'queued', '{}')"
+    )
+    page = house.sidecar(server.url, STATUS_PAGE="1", HEALTH_SCOPE="queue")
+    queues = "document.querySelector('[data-part=queues]').innerText"
+    browser.open(f"{page.url}/")
+    browser.wait(f"{queues}.includes('default')")
+    server.stop(immediate=True)
+    browser.wait(f"{queues} === 'Not known: the database does not answer.'")
+    browser.open(f"{page.url}/")
+    server.start()
+    browser.wait(f"{queues}.includes('default')")
 
 
 def test_with_a_token_only_who_knows_it_sees_the_page(browser: Browser, house: House, database: str) -> None:
@@ -142,7 +175,7 @@ def test_with_a_token_only_who_knows_it_sees_the_page(browser: Browser, house: H
     assert "sesame" not in browser.run("location.href + document.documentElement.outerHTML")
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example"])
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[2001:db8::1]", "evil]"])
 def test_without_a_token_a_name_of_somebody_else_is_refused(host: str, house: House, database: str) -> None:
     page = house.sidecar(database, STATUS_PAGE="1")
     assert page.client.get(f"{page.url}/").status_code == 200
