@@ -11,7 +11,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 a class, whatever the driver calls it
 
 from indexing import store
-from indexing.frames import Parsed
+from indexing.frames import Rows
 from indexing.limits import MIB, Limits
 from indexing.listing import Entry
 from indexing.objects import ObjectStore
@@ -26,6 +26,8 @@ _READ_BYTES: Final = 8 * MIB
 #: What is stored in one transaction ends with the file that reaches one of these: parsers have work for about as long.
 _STORE_BLOBS: Final = 500
 _STORE_SYMBOLS: Final = 5000
+#: Names remembered at most: some 20 MB.
+_KNOWN_NAMES: Final = 200_000
 #: So long a killed job may have parsed for nothing, in seconds.
 _STORE_SECONDS: Final = 5.0
 
@@ -49,7 +51,7 @@ def parse_contents(
             tasks = _new_contents(connection, objects, entries, reporter, unreadable)
             for task, parsed in parsers.parse(tasks, reporter.tick):
                 batch.add(Blob(task.oid, task.language), parsed)
-                reporter.add(files=1, size_bytes=len(task.content), symbols=len(parsed.symbols))
+                reporter.add(files=1, size_bytes=len(task.content), symbols=parsed.symbol_count)
                 if batch.is_full:
                     batch.store()
                     reporter.tick()
@@ -69,9 +71,11 @@ class _Batch:
         self._connection = connection
         self._reporter = reporter
         # Two portions read from git may have a content in common.
-        self._parsed: dict[Blob, Parsed] = {}
+        self._parsed: dict[Blob, Rows] = {}
         self._symbols = 0
         self._oldest = 0.0
+        # Stored by this job: most names come again, and each would be looked up again.
+        self._names: set[str] = set()
 
     @property
     def is_full(self) -> bool:
@@ -81,17 +85,19 @@ class _Batch:
             or time.monotonic() > self._oldest + _STORE_SECONDS
         )
 
-    def add(self, blob: Blob, parsed: Parsed) -> None:
+    def add(self, blob: Blob, parsed: Rows) -> None:
         if not self._parsed:
             self._oldest = time.monotonic()
         self._parsed[blob] = parsed
-        self._symbols += len(parsed.symbols)
+        self._symbols += parsed.symbol_count
 
     def store(self) -> None:
         if self._parsed:
             with self._reporter.timed("store"), self._connection, self._connection.cursor() as cursor:
-                store.store_blobs(cursor, self._parsed)
+                store.store_blobs(cursor, self._parsed, self._names)
             self._parsed.clear()
+            if len(self._names) > _KNOWN_NAMES:
+                self._names.clear()
             self._symbols = 0
 
 

@@ -24,7 +24,7 @@ from typing import Final
 
 from indexing import frames, skips
 from indexing.errors import TransientIndexError
-from indexing.frames import Parsed
+from indexing.frames import Rows
 from indexing.limits import KIB, Limits
 from indexing.parser import CANNOT_LOAD
 
@@ -90,7 +90,7 @@ class Parsers:
             self._end(parser)
         self._selector.close()
 
-    def parse(self, tasks: Iterable[Task], on_wait: Callable[[], None]) -> Iterator[tuple[Task, Parsed]]:
+    def parse(self, tasks: Iterable[Task], on_wait: Callable[[], None]) -> Iterator[tuple[Task, Rows]]:
         """Parse all tasks; answers come as they are ready, in no order.
 
         Takes tasks as parsers become free, never more than some batches. Calls ``on_wait`` several times a second; it
@@ -137,7 +137,7 @@ class Parsers:
         self._selector.register(parser.stdout, selectors.EVENT_READ, parser)
         return parser
 
-    def _collect(self, again: deque[Task]) -> Iterator[tuple[Task, Parsed]]:
+    def _collect(self, again: deque[Task]) -> Iterator[tuple[Task, Rows]]:
         """Move bytes, and hand out what was answered."""
         for parser in self._running:
             self._watch_writing(parser)
@@ -166,7 +166,7 @@ class Parsers:
         elif not parser.unsent and watched:
             self._selector.unregister(parser.stdin)
 
-    def _bury(self, parser: _Parser, again: deque[Task]) -> Iterator[tuple[Task, Parsed]]:
+    def _bury(self, parser: _Parser, again: deque[Task]) -> Iterator[tuple[Task, Rows]]:
         """A parser died or hangs: blame the file it was at, and have the others parsed by the next one."""
         self._end(parser)
         if not parser.is_ready:
@@ -184,9 +184,9 @@ class Parsers:
         guilty = parser.tasks.popleft()
         again.extend(parser.tasks)
         if parser.silent or parser.exit_code == -signal.SIGXCPU:
-            yield guilty, Parsed(None, skips.PARSE_TIMEOUT, ())
+            yield guilty, Rows(None, skips.PARSE_TIMEOUT)
         elif guilty.crashes + 1 >= _CRASHES_TO_BLAME:
-            yield guilty, Parsed(None, skips.PARSE_CRASHED, ())
+            yield guilty, Rows(None, skips.PARSE_CRASHED)
         else:
             again.appendleft(Task(guilty.oid, guilty.language, guilty.content, guilty.crashes + 1))
 
@@ -258,9 +258,9 @@ class _Parser:
             # It is dead; reading finds out, and knows how far it came.
             self.unsent = memoryview(b"")
 
-    def read(self) -> tuple[list[tuple[Task, Parsed]], bool]:
+    def read(self) -> tuple[list[tuple[Task, Rows]], bool]:
         """The answers that are there, and whether the process can give more."""
-        answers: list[tuple[Task, Parsed]] = []
+        answers: list[tuple[Task, Rows]] = []
         try:
             received = os.read(self.stdout, 1 << 20)
         except BlockingIOError:
