@@ -25,6 +25,7 @@ from typing import Final
 from indexing import frames, skips
 from indexing.errors import TransientIndexError
 from indexing.frames import Rows
+from indexing.languages import TEXT
 from indexing.limits import KIB, Limits
 from indexing.parser import CANNOT_LOAD
 
@@ -33,8 +34,11 @@ from indexing.parser import CANNOT_LOAD
 _BATCH_FILES: Final = 32
 _BATCH_BYTES: Final = 256 * KIB
 
-#: A parser that was given so many bytes is replaced: its memory grows a little with each file.
+#: A parser that was given so many bytes is replaced: its memory grows a little with each tree.
 _WORN_BYTES: Final = 16 * 1024 * KIB
+
+#: How much of that a file's bytes count where few files need a tree.
+_WEAR: Final = {"python": 0.125, TEXT: 0.0}
 
 #: A file of more bytes is not parsed beside another such one.
 _LARGE_BYTES: Final = 192 * KIB
@@ -208,7 +212,7 @@ class _Parser:
         #: It has loaded all it needs: what happens from here on is a file's fault.
         self.is_ready = False
         self.deadline = 0.0
-        self._sent_bytes = 0
+        self._worn_bytes = 0.0
         self._silence_seconds = limits.parse_silence_seconds
         self._received = bytearray()
         self._process = subprocess.Popen(  # noqa: S603 our own module, no shell, nothing of the repository in it
@@ -235,7 +239,7 @@ class _Parser:
     @property
     def is_worn(self) -> bool:
         """Whether it has parsed so much that a new one takes less memory."""
-        return self._sent_bytes > _WORN_BYTES
+        return self._worn_bytes > _WORN_BYTES
 
     @property
     def exit_code(self) -> int | None:
@@ -245,7 +249,7 @@ class _Parser:
         if not self.tasks:
             self.deadline = time.monotonic() + self._silence_seconds
         self.tasks.extend(batch)
-        self._sent_bytes += sum(len(task.content) for task in batch)
+        self._worn_bytes += sum(len(task.content) * _WEAR.get(task.language, 1.0) for task in batch)
         encoded = frames.encode_batch([(task.language, task.content) for task in batch])
         self.unsent = memoryview(b"".join([self.unsent, encoded]) if self.unsent else encoded)
 
