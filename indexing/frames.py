@@ -1,18 +1,20 @@
 """What parent and parser say to each other over pipes: frames of a length and a body.
 
     parent -> parser   a batch: a JSON line [[language, size_bytes], ...] and then the contents, one behind the other
-    parser -> parent   READY, and then one frame a file, in the order of the batch: JSON [lines, skip_reason, symbols,
-                        imports]
+    parser -> parent   READY, and then one frame a file, in the order of the batch: a JSON line [lines, skip_reason,
+                        symbols, imports, names] of which two are numbers, then a line for each symbol and each import
 
-JSON and not pickle: a parser that a file has taken over must not run code in the parent.
+The lines are rows of COPY's text format, but for the id of their content: the parent has one process and the parsers
+are several, so the writing is theirs. Text and not pickle: a parser that a file has taken over must not run code in the
+parent, nor write rows of other contents.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, BinaryIO, NamedTuple
 
 from indexing.found import Import, Symbol
 
@@ -20,6 +22,10 @@ _LENGTH = struct.Struct(">I")
 
 #: A longer frame is not an answer but a parser gone mad, in bytes.
 MAX_FRAME_BYTES = 256 * 1024 * 1024
+
+#: Between the columns of a row, its ordinal included.
+_SYMBOL_TABS = len(Symbol._fields)
+_IMPORT_TABS = len(Import._fields)
 
 
 class Parsed(NamedTuple):
@@ -29,6 +35,18 @@ class Parsed(NamedTuple):
     skip_reason: str | None
     symbols: Sequence[Symbol]
     imports: Sequence[Import] = ()
+
+
+class Rows(NamedTuple):
+    """The same on its way to the database: each line is a row without the id of the content."""
+
+    lines: int | None
+    skip_reason: str | None
+    symbol_count: int = 0
+    symbols: str = ""
+    imports: str = ""
+    #: Of the symbols, each once.
+    names: Sequence[str] = ()
 
 
 def pack(body: bytes) -> bytes:
@@ -82,13 +100,42 @@ def decode_batch(body: bytes) -> Iterator[tuple[str, bytes]]:
 
 def encode_parsed(parsed: Parsed) -> bytes:
     """One answer as a frame."""
-    return pack(json.dumps(parsed).encode())
+    symbols, imports = parsed.symbols, parsed.imports
+    names = list(dict.fromkeys(symbol.name for symbol in symbols))
+    head = json.dumps([parsed.lines, parsed.skip_reason, len(symbols), len(imports), names])
+    rows = [_row(ordinal, row) for found in (symbols, imports) for ordinal, row in enumerate(found)]
+    return pack("\n".join([head, *rows]).encode("utf-8", "replace"))
 
 
-def decode_parsed(body: bytes) -> Parsed:
+def decode_parsed(body: bytes) -> Rows:
     """The answer in a frame. ValueError when it is none."""
     try:
-        lines, skip_reason, symbols, imports = json.loads(body)
-        return Parsed(lines, skip_reason, [Symbol(*each) for each in symbols], [Import(*each) for each in imports])
-    except TypeError as error:
+        head, _, text = body.decode().partition("\n")
+        lines, skip_reason, symbol_count, import_count, names = json.loads(head)
+        rows = text.split("\n") if text else []
+        if len(rows) != symbol_count + import_count or not all(map(_is_text, names)):
+            raise ValueError("rows are missing")
+        symbols, imports = rows[:symbol_count], rows[symbol_count:]
+        if any(row.count("\t") != _SYMBOL_TABS for row in symbols) or any(
+            row.count("\t") != _IMPORT_TABS for row in imports
+        ):
+            raise ValueError("columns are missing")
+        return Rows(lines, skip_reason, symbol_count, "\n".join(symbols), "\n".join(imports), names)
+    except (TypeError, ValueError) as error:
         raise ValueError(f"expected an answer of a parser, got {body[:80]!r}") from error
+
+
+def _row(ordinal: int, values: Iterable[Any]) -> str:
+    return "\t".join([str(ordinal), *[_field(value) for value in values]])
+
+
+def _field(value: object) -> str:
+    """A value in COPY's text format."""
+    if type(value) is str:
+        # A table for str.translate takes five times as long for the short texts that these are.
+        return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+    return "\\N" if value is None else str(value)
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str

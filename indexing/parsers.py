@@ -24,7 +24,8 @@ from typing import Final
 
 from indexing import frames, skips
 from indexing.errors import TransientIndexError
-from indexing.frames import Parsed
+from indexing.frames import Rows
+from indexing.languages import TEXT
 from indexing.limits import KIB, Limits
 from indexing.parser import CANNOT_LOAD
 
@@ -33,8 +34,11 @@ from indexing.parser import CANNOT_LOAD
 _BATCH_FILES: Final = 32
 _BATCH_BYTES: Final = 256 * KIB
 
-#: A parser that was given so many bytes is replaced: its memory grows a little with each file.
+#: A parser that was given so many bytes is replaced: its memory grows a little with each tree.
 _WORN_BYTES: Final = 16 * 1024 * KIB
+
+#: How much of that a file's bytes count where few files need a tree.
+_WEAR: Final = {"python": 0.125, TEXT: 0.0}
 
 #: A file of more bytes is not parsed beside another such one.
 _LARGE_BYTES: Final = 192 * KIB
@@ -90,7 +94,7 @@ class Parsers:
             self._end(parser)
         self._selector.close()
 
-    def parse(self, tasks: Iterable[Task], on_wait: Callable[[], None]) -> Iterator[tuple[Task, Parsed]]:
+    def parse(self, tasks: Iterable[Task], on_wait: Callable[[], None]) -> Iterator[tuple[Task, Rows]]:
         """Parse all tasks; answers come as they are ready, in no order.
 
         Takes tasks as parsers become free, never more than some batches. Calls ``on_wait`` several times a second; it
@@ -137,7 +141,7 @@ class Parsers:
         self._selector.register(parser.stdout, selectors.EVENT_READ, parser)
         return parser
 
-    def _collect(self, again: deque[Task]) -> Iterator[tuple[Task, Parsed]]:
+    def _collect(self, again: deque[Task]) -> Iterator[tuple[Task, Rows]]:
         """Move bytes, and hand out what was answered."""
         for parser in self._running:
             self._watch_writing(parser)
@@ -166,7 +170,7 @@ class Parsers:
         elif not parser.unsent and watched:
             self._selector.unregister(parser.stdin)
 
-    def _bury(self, parser: _Parser, again: deque[Task]) -> Iterator[tuple[Task, Parsed]]:
+    def _bury(self, parser: _Parser, again: deque[Task]) -> Iterator[tuple[Task, Rows]]:
         """A parser died or hangs: blame the file it was at, and have the others parsed by the next one."""
         self._end(parser)
         if not parser.is_ready:
@@ -184,9 +188,9 @@ class Parsers:
         guilty = parser.tasks.popleft()
         again.extend(parser.tasks)
         if parser.silent or parser.exit_code == -signal.SIGXCPU:
-            yield guilty, Parsed(None, skips.PARSE_TIMEOUT, ())
+            yield guilty, Rows(None, skips.PARSE_TIMEOUT)
         elif guilty.crashes + 1 >= _CRASHES_TO_BLAME:
-            yield guilty, Parsed(None, skips.PARSE_CRASHED, ())
+            yield guilty, Rows(None, skips.PARSE_CRASHED)
         else:
             again.appendleft(Task(guilty.oid, guilty.language, guilty.content, guilty.crashes + 1))
 
@@ -208,7 +212,7 @@ class _Parser:
         #: It has loaded all it needs: what happens from here on is a file's fault.
         self.is_ready = False
         self.deadline = 0.0
-        self._sent_bytes = 0
+        self._worn_bytes = 0.0
         self._silence_seconds = limits.parse_silence_seconds
         self._received = bytearray()
         self._process = subprocess.Popen(  # noqa: S603 our own module, no shell, nothing of the repository in it
@@ -235,7 +239,7 @@ class _Parser:
     @property
     def is_worn(self) -> bool:
         """Whether it has parsed so much that a new one takes less memory."""
-        return self._sent_bytes > _WORN_BYTES
+        return self._worn_bytes > _WORN_BYTES
 
     @property
     def exit_code(self) -> int | None:
@@ -245,7 +249,7 @@ class _Parser:
         if not self.tasks:
             self.deadline = time.monotonic() + self._silence_seconds
         self.tasks.extend(batch)
-        self._sent_bytes += sum(len(task.content) for task in batch)
+        self._worn_bytes += sum(len(task.content) * _WEAR.get(task.language, 1.0) for task in batch)
         encoded = frames.encode_batch([(task.language, task.content) for task in batch])
         self.unsent = memoryview(b"".join([self.unsent, encoded]) if self.unsent else encoded)
 
@@ -258,9 +262,9 @@ class _Parser:
             # It is dead; reading finds out, and knows how far it came.
             self.unsent = memoryview(b"")
 
-    def read(self) -> tuple[list[tuple[Task, Parsed]], bool]:
+    def read(self) -> tuple[list[tuple[Task, Rows]], bool]:
         """The answers that are there, and whether the process can give more."""
-        answers: list[tuple[Task, Parsed]] = []
+        answers: list[tuple[Task, Rows]] = []
         try:
             received = os.read(self.stdout, 1 << 20)
         except BlockingIOError:

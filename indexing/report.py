@@ -101,9 +101,14 @@ class Reporter:
             symbols=progress.symbols + symbols,
         )
 
+    @property
+    def is_due(self) -> bool:
+        """Whether a tick would report."""
+        return time.monotonic() >= self._next
+
     def tick(self) -> None:
         """Report when it is time to. Never call it with a transaction open: the caller may write, and may raise."""
-        if time.monotonic() >= self._next:
+        if self.is_due:
             self._report()
 
     def _report(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 a class, whatever the driver calls it
 
 from indexing import languages
-from indexing.frames import Parsed
+from indexing.frames import Rows
 from indexing.queries import query
 
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -37,8 +37,11 @@ def known_blobs(cursor: Cursor, blobs: Sequence[Blob]) -> dict[Blob, int]:
     return _ids(cursor)
 
 
-def store_blobs(cursor: Cursor, parsed: Mapping[Blob, Parsed]) -> None:
-    """Store contents with their symbols and imports; those that another job stored meanwhile are left as they are."""
+def store_blobs(cursor: Cursor, parsed: Mapping[Blob, Rows], known_names: set[str]) -> None:
+    """Store contents with their symbols and imports; those that another job stored meanwhile are left as they are.
+
+    ``known_names``: names that are stored; those of these contents are added to it.
+    """
     cursor.execute(
         query("insert_blobs"),
         {
@@ -46,26 +49,24 @@ def store_blobs(cursor: Cursor, parsed: Mapping[Blob, Parsed]) -> None:
             "languages": [blob.language for blob in parsed],
             "versions": [_version(blob.language) for blob in parsed],
             "lines": [each.lines for each in parsed.values()],
-            "symbol_counts": [len(each.symbols) for each in parsed.values()],
+            "symbol_counts": [each.symbol_count for each in parsed.values()],
             "skip_reasons": [each.skip_reason for each in parsed.values()],
         },
     )
     fresh = _ids(cursor)
-    symbols = (
-        (blob_id, ordinal, *symbol)
-        for blob, blob_id in fresh.items()
-        for ordinal, symbol in enumerate(parsed[blob].symbols)
-    )
-    copy(cursor, "copy_symbols", symbols)
-    names = {symbol.name for blob in fresh for symbol in parsed[blob].symbols}
+    _copy_rows(cursor, "copy_symbols", ((blob_id, parsed[blob].symbols) for blob, blob_id in fresh.items()))
+    names = {name for blob in fresh for name in parsed[blob].names} - known_names
     if names:
         cursor.execute(query("insert_names"), {"names": list(names)})
-    imports = (
-        (blob_id, ordinal, *each)
-        for blob, blob_id in fresh.items()
-        for ordinal, each in enumerate(parsed[blob].imports)
-    )
-    copy(cursor, "copy_imports", imports)
+        known_names |= names
+    _copy_rows(cursor, "copy_imports", ((blob_id, parsed[blob].imports) for blob, blob_id in fresh.items()))
+
+
+def _copy_rows(cursor: Cursor, name: str, rows: Iterable[tuple[int, str]]) -> None:
+    """COPY rows that lack nothing but the id of their content."""
+    text = "".join(f"{blob_id}\t" + each.replace("\n", f"\n{blob_id}\t") + "\n" for blob_id, each in rows if each)
+    if text:
+        cursor.copy_expert(query(name), io.StringIO(text))
 
 
 def copy(cursor: Cursor, name: str, rows: Iterable[Sequence[Any]]) -> None:

@@ -39,7 +39,7 @@ _TABLE: Final = (
     Language("c", 3, (".c", ".h"), "c:GRAMMATICAL"),
     Language("cpp", 3, (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx", ".ipp", ".inl", ".tpp"), "cpp:GRAMMATICAL"),
     Language(
-        "ruby", 2, (".rb", ".rake", ".gemspec", ".ru"), "ruby:GRAMMATICAL", ("Rakefile", "Gemfile", "Vagrantfile")
+        "ruby", 3, (".rb", ".rake", ".gemspec", ".ru"), "ruby:GRAMMATICAL", ("Rakefile", "Gemfile", "Vagrantfile")
     ),
     Language("csharp", 2, (".cs", ".csx"), "csharp:GRAMMATICAL"),
     Language("php", 2, (".php", ".phtml", ".php5"), "php:GRAMMATICAL"),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import tree_sitter_python
 from tree_sitter import Node
 
-from indexing.found import Found, Grammatical, Import, Text
+from indexing.found import Found, Grammatical, Import, Symbol, Text
 from indexing.languages.python_names import imports_from, imports_of, is_exported
-from indexing.languages.python_scanner import scan
 from indexing.languages.rules import first_child, function_or_method, is_constant_name, named, node_types
+
+#: What a parser reads by trees before it reads by lines, in bytes: a commit changes less.
+_BY_TREES_BYTES: Final = 128 * 1024
 
 
 def _assignment(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
@@ -59,6 +62,21 @@ def _docstring(body: Node) -> Node | None:
     return string if string is not None and string.type == "string" else None
 
 
+class _ByLines:
+    """Reads by lines once that pays: the patterns take as long to make as trees of so many bytes."""
+
+    def __init__(self) -> None:
+        self._seen_bytes = 0
+
+    def __call__(self, source: bytes, max_symbols: int) -> tuple[list[Symbol], list[Import]] | None:
+        self._seen_bytes += len(source)
+        if self._seen_bytes < _BY_TREES_BYTES:
+            return None
+        from indexing.languages.python_scanner import scan  # Makes the patterns.
+
+        return scan(source, max_symbols)
+
+
 GRAMMATICAL = Grammatical(
     grammar=tree_sitter_python.language,
     rules={
@@ -79,5 +97,5 @@ GRAMMATICAL = Grammatical(
     wrappers=frozenset({"decorated_definition"}),
     exported=_is_exported,
     docstring=_docstring,
-    scan=scan,
+    scan=_ByLines(),
 )

@@ -140,6 +140,7 @@ RETURN: Final = re.compile(rb"\r(?!\n)")
 #: Assignments to several names of which one is telling, or with the telling word on a line of its own. Groups: one that
 #: does not matter behind another constant; one that matters only where an annotation goes over lines.
 CHAIN: Final = re.compile(
-    rb"(=[ \t]*+" + _CONSTANT + rb"[ \t]*+=(?!=))|(=[ \t]*+lambda\b)|=[ \t]*+" + _NAME + rb"[ \t]*+=[ \t]*+lambda|"
-    rb"=[ \t]*+\\\r?\n\s*+lambda"
+    # One way to begin, so that the search goes from one to the next without a look at what is between.
+    rb"=[ \t]*+(?:(" + _CONSTANT + rb"[ \t]*+=(?!=))|(lambda\b)|" + _NAME + rb"[ \t]*+=[ \t]*+lambda|"
+    rb"\\\r?\n\s*+lambda)"
 )

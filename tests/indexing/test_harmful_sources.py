@@ -152,9 +152,14 @@ def test_parsers_are_replaced_after_a_while_and_no_file_is_lost(
         begin(self, *arguments)
 
     monkeypatch.setattr(parsers._Parser, "__init__", count)
-    repository = make_repository({f"{n}.py": f"def f{n}(): pass\n" for n in range(400)})
+    repository = make_repository({f"{n}.rb": f"# One of them.\ndef f{n}; end\n" for n in range(400)})
     assert index.run(repository.url, limits=Limits(parse_processes=2)).symbols_extracted == 400
     assert len(started) > 3
+    # What is read without trees wears nobody out.
+    started.clear()
+    texts = make_repository({f"{n}.txt": f"{n} {'x' * 50}\n" for n in range(400)}, "texts")
+    index.run(texts.url, limits=Limits(parse_processes=2))
+    assert len(started) == 2
 
 
 def test_a_parser_that_cannot_load_a_language_blames_no_file(

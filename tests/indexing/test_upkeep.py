@@ -34,7 +34,9 @@ def counts(index: Index) -> tuple[int, ...]:
 def test_removing_a_repository_frees_what_only_it_had(index: Index, make_repository: Make) -> None:
     shared = {f"shared{n}.py": f"def s{n}(): pass\n" for n in range(5)}
     kept = make_repository(shared, "kept")
-    removed = make_repository({**shared, **{f"own{n}.py": f"def o{n}(): pass\n" for n in range(10)}}, "removed")
+    removed = make_repository(
+        {**shared, **{f"own{n}.py": f"import o\ndef o{n}(): pass\n" for n in range(10)}}, "removed"
+    )
     index.run(kept.url)
     before = counts(index)
     index.run(removed.url)
@@ -43,6 +45,7 @@ def test_removing_a_repository_frees_what_only_it_had(index: Index, make_reposit
     batches: list[int] = []
     assert upkeep.remove_repository(index.connection, index.repository_id(removed.url), lambda: batches.append(1))
     assert counts(index) == before
+    assert index.rows("SELECT count(*) FROM indexing.imports") == [(0,)]
     assert len(batches) > 3
     assert index.run(kept.url).symbols_extracted == 5
     assert not upkeep.remove_repository(index.connection, "00000000-0000-0000-0000-000000000000")
