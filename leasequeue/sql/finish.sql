@@ -114,11 +114,13 @@ WITH held AS (
      FOR UPDATE OF q
 ), gone AS (
   DELETE FROM {schema}.queue AS q USING held AS r WHERE q.message_id = r.message_id
-  RETURNING q.message_id, q.queue_name, q.message, q.enqueued_at, q.mtime, q.starts, q.errors, q.crashes, r.merged_into
+  RETURNING q.message_id, q.queue_name, q.message, q.enqueued_at, q.mtime, q.starts, q.errors, q.crashes, q.attempts,
+            r.merged_into
 )
 INSERT INTO {schema}.done AS d
-  (message_id, queue_name, message, enqueued_at, started_at, finished_at, starts, errors, crashes, keep_until, merged_into)
-SELECT message_id, queue_name, message, enqueued_at, mtime, now(), starts, errors, crashes,
+  (message_id, queue_name, message, enqueued_at, started_at, finished_at, starts, errors, crashes, attempts, keep_until,
+   merged_into)
+SELECT message_id, queue_name, message, enqueued_at, mtime, now(), starts, errors, crashes, attempts,
        now() + %(keep)s * interval '1 second', merged_into
   FROM gone
 ON CONFLICT (message_id) DO UPDATE SET

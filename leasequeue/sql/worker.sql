@@ -125,14 +125,15 @@ WITH held AS (
 ), gone AS (
   DELETE FROM {schema}.queue AS q USING held WHERE q.message_id = held.message_id
   RETURNING q.message_id, q.queue_name, q.message, q.enqueued_at, q.mtime, q.starts, q.errors,
-            q.crashes + q.begun::integer AS crashes, held.merged_into
+            q.crashes + q.begun::integer AS crashes, q.attempts, held.merged_into
 ), suspected AS (
   UPDATE {schema}.queue AS q SET crashes = greatest(q.crashes, 1)
     FROM gone WHERE q.message_id = gone.merged_into AND gone.crashes > 0
 )
 INSERT INTO {schema}.done AS d
-  (message_id, queue_name, message, enqueued_at, started_at, finished_at, starts, errors, crashes, keep_until, merged_into)
-SELECT message_id, queue_name, message, enqueued_at, mtime, now(), starts, errors, crashes,
+  (message_id, queue_name, message, enqueued_at, started_at, finished_at, starts, errors, crashes, attempts, keep_until,
+   merged_into)
+SELECT message_id, queue_name, message, enqueued_at, mtime, now(), starts, errors, crashes, attempts,
        now() + %(keep)s * interval '1 second', merged_into
   FROM gone
 ON CONFLICT (message_id) DO UPDATE SET
