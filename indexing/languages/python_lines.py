@@ -1,7 +1,8 @@
 """Patterns of Python's lexical structure, for ``python_scanner``: each consumes what it matches and never goes back.
 
 A pattern that does not match means that the source is not what these patterns know: nothing here repairs anything.
-Possessive quantifiers throughout, so the time is linear in the source whatever is in it.
+Nothing is tried twice, so the time is linear in the source whatever is in it: possessive quantifiers behind single
+characters, atomic groups around what is longer (Python before 3.11.5 matches groups with such quantifiers wrongly).
 """
 
 from __future__ import annotations
@@ -14,19 +15,32 @@ from typing import Final, cast
 #: Brackets inside of brackets that are followed; what is deeper is not known here.
 _DEPTH: Final = 6
 
+
+def _many(pattern: bytes) -> bytes:
+    return rb"(?>(?:" + pattern + rb")*)"
+
+
+def _some(pattern: bytes) -> bytes:
+    return rb"(?>(?:" + pattern + rb")+)"
+
+
+def _maybe(pattern: bytes) -> bytes:
+    return rb"(?>(?:" + pattern + rb")?)"
+
+
 _WS = rb"[ \t]*+"
 _NAME = rb"[A-Za-z_\x80-\xff][\w\x80-\xff]*+"
 _CONSTANT = rb"[A-Z][A-Z0-9_]*+(?![\w\x80-\xff])"
 _CONTINUED = rb"\\\r?\n"
 _COMMENT = rb"#[^\n]*+"
 #: The end of a logical line.
-_END = rb"(?:" + _COMMENT + rb"|\r)?+\n"
-_GAP = rb"(?:[ \t\r\f]*+(?:" + _COMMENT + rb")?+\n)*+"
+_END = _maybe(_COMMENT + rb"|\r") + rb"\n"
+_GAP = _many(rb"[ \t\r\f]*+" + _maybe(_COMMENT) + rb"\n")
 
 
 def _string(quote: bytes) -> bytes:
-    tripled = quote * 3 + rb"[^Q\\]*+(?:(?:\\.|Q(?!QQ))[^Q\\]*+)*+" + quote * 3
-    single = rb"Q(?!QQ)[^Q\\\n]*+(?:\\(?:\r\n|.)[^Q\\\n]*+)*+Q"
+    tripled = quote * 3 + rb"[^Q\\]*+" + _many(rb"(?:\\.|Q(?!QQ))[^Q\\]*+") + quote * 3
+    single = rb"Q(?!QQ)[^Q\\\n]*+" + _many(rb"\\(?:\r\n|.)[^Q\\\n]*+") + rb"Q"
     return (tripled + rb"|" + single).replace(rb"Q", quote)
 
 
@@ -36,15 +50,15 @@ _STRING = _string(b'"') + rb"|" + _string(b"'")
 def _bracket(depth: int) -> bytes:
     inner = rb"|" + _bracket(depth - 1) if depth else b""
     parts = rb"[^\"'#()\[\]{}\\$?!`]++|" + _STRING + rb"|" + _COMMENT + rb"|" + _CONTINUED + rb"|!=" + inner
-    return rb"[(\[{](?:" + parts + rb")*+[)\]}]"
+    return rb"[(\[{]" + _many(parts) + rb"[)\]}]"
 
 
 _BRACKET = _bracket(_DEPTH)
 _REST = _STRING + rb"|" + _BRACKET + rb"|" + _CONTINUED + rb"|!="
 #: A simple statement, or what is left of one.
-_SIMPLE = rb"(?![<>=,:|&^%/])(?:[^\"'#()\[\]{}\\$?!`;\r\n]++|" + _REST + rb")++"
+_SIMPLE = rb"(?![<>=,:|&^%/])" + _some(rb"[^\"'#()\[\]{}\\$?!`;\r\n]++|" + _REST)
 #: The same up to a colon that is in no bracket.
-_HEAD = rb"(?:[^\"'#()\[\]{}\\$?!`;\r\n:]++|:=|" + _REST + rb")*+"
+_HEAD = _many(rb"[^\"'#()\[\]{}\\$?!`;\r\n:]++|:=|" + _REST)
 _COMPOUND = rb"(?:if|elif|else|try|except|finally|with|for|while|match|case|async(?![ \t]+def))\b"
 
 #: What may begin a line that says something about symbols or imports.
@@ -61,9 +75,9 @@ def _always(pattern: bytes) -> Callable[..., re.Match[bytes]]:
 
 def _lines(telling: bytes) -> Callable[..., re.Match[bytes]]:
     """Lines as far indented as the first one, or further, up to the first that is telling."""
-    statements = rb"(?:(?!" + telling + rb")" + _SIMPLE + rb"(?:;" + _WS + rb")?+)*+"
-    head = rb"(?:(?!" + _COMPOUND + rb")|" + _COMPOUND + _HEAD + rb"(?::" + _WS + rb")?+)"
-    return _always(rb"(?=([ \t]*+))(?>" + _GAP + rb"\1" + _WS + head + statements + _END + rb")*+")
+    statements = _many(rb"(?!" + telling + rb")" + _SIMPLE + _maybe(rb";" + _WS))
+    head = rb"(?:(?!" + _COMPOUND + rb")|" + _COMPOUND + _HEAD + _maybe(rb":" + _WS) + rb")"
+    return _always(rb"(?=([ \t]*+))" + _many(rb"(?>" + _GAP + rb"\1" + _WS + head + statements + _END + rb")"))
 
 
 #: Group 1: their indentation. In a function, constants are of no interest.
@@ -74,7 +88,7 @@ other_lines: Final = _lines(_TELLING + rb"|" + _CONSTANT + _WS + rb"[:=](?!=)")
 gap: Final = _always(_GAP)
 indentation: Final = _always(_WS)
 #: The end of a line, and what is between it and the end of a statement. Group 1: there is more behind a semicolon.
-AFTER: Final = re.compile(rb";" + _WS + rb"(?=([^#\r\n]))|(?:;" + _WS + rb")?+" + _END)
+AFTER: Final = re.compile(rb";" + _WS + rb"(?=([^#\r\n]))|" + _maybe(rb";" + _WS) + _END)
 SIMPLE: Final = re.compile(_SIMPLE, re.DOTALL)
 COMPOUND: Final = re.compile(_COMPOUND)
 END: Final = re.compile(_END)
@@ -83,34 +97,49 @@ HEADER_END: Final = re.compile(_WS + _END)
 COMMENT: Final = re.compile(_COMMENT)
 FOR: Final = re.compile(rb"\bfor\b")
 #: From the inside of a bracket to what is first in it.
-first: Final = _always(rb"(?:\s++|" + _COMMENT + rb")*+")
+first: Final = _always(_many(rb"\s++|" + _COMMENT))
 
 #: Groups: ``def``, when it is no class; the name. Up to the colon.
 HEADER: Final = re.compile(
-    rb"(?:(?:async[ \t]++)?+(def)|class)[ \t]++(" + _NAME + rb")" + _WS + rb"(?=[(\[:])" + _HEAD + rb":", re.DOTALL
+    rb"(?:"
+    + _maybe(rb"async[ \t]++")
+    + rb"(def)|class)[ \t]++("
+    + _NAME
+    + rb")"
+    + _WS
+    + rb"(?=[(\[:])"
+    + _HEAD
+    + rb":",
+    re.DOTALL,
 )
 #: Group 1: the string, when it is a statement of its own.
 DOCSTRING: Final = re.compile(rb"([rRuUbB]{0,2}+(?:" + _STRING + rb"))" + _WS + rb"[;,#\r\n]", re.DOTALL)
 #: Groups: the name; what is assigned, when it is a bracket.
 CONSTANT: Final = re.compile(
-    rb"(" + _CONSTANT + rb")" + _WS + rb"(?::(?!=)[^=\n]*+)?+(?:=(?!=)" + _WS + rb"([\[({])?+)?"
+    rb"(" + _CONSTANT + rb")" + _WS + _maybe(rb":(?!=)[^=\n]*+") + rb"(?:=(?!=)" + _WS + _maybe(rb"([\[({])") + rb")?"
 )
 #: Groups: the name; the parameters, and the colon when they are simple.
 LAMBDA: Final = re.compile(
-    rb"(" + _NAME + rb")" + _WS + rb"(?::[^=\n]*+)?+=" + _WS
-    + rb"lambda\b([^:#\\\n()\[\]{}\"']*+(:" + _WS + rb"(?![\\#]))?+)"
+    rb"(" + _NAME + rb")" + _WS + _maybe(rb":[^=\n]*+") + rb"=" + _WS
+    + rb"lambda\b([^:#\\\n()\[\]{}\"']*+" + _maybe(rb"(:" + _WS + rb"(?![\\#]))") + rb")"
 )  # fmt: skip
 #: Groups: the modules.
-IMPORT: Final = re.compile(rb"import[ \t]++((?:[^#;\\\r\n]++|" + _CONTINUED + rb")++)")
+IMPORT: Final = re.compile(rb"import[ \t]++(" + _some(rb"[^#;\\\r\n]++|" + _CONTINUED) + rb")")
 #: Groups: the module; names in parentheses, names without.
 IMPORT_FROM: Final = re.compile(
-    rb"from[ \t]++(\.*+(?:(?!import\b)[\w\x80-\xff.]++)?+)(?:[ \t]++|" + _CONTINUED + rb")*+import(?![\w\x80-\xff])"
-    + _WS + rb"(?:\(((?:[^()#]++|" + _COMMENT + rb")*+)\)" + _WS
-    + rb"|((?:[^#;()\\\r\n]++|" + _CONTINUED + rb")++))"
+    rb"from[ \t]++(\.*+" + _maybe(rb"(?!import\b)[\w\x80-\xff.]++") + rb")" + _many(rb"[ \t]++|" + _CONTINUED)
+    + rb"import(?![\w\x80-\xff])" + _WS + rb"(?:\((" + _many(rb"[^()#]++|" + _COMMENT) + rb")\)" + _WS
+    + rb"|(" + _some(rb"[^#;()\\\r\n]++|" + _CONTINUED) + rb"))"
 )  # fmt: skip
 #: A name, with its path where it is a module, and what it is called here.
 IMPORTED: Final = re.compile(
-    rb"\s*+((?:" + _NAME + rb")(?:\.(?:" + _NAME + rb"))*+|\*)(?:\s++as\s++" + _NAME + rb")?+\s*+"
+    rb"\s*+((?:"
+    + _NAME
+    + rb")"
+    + _many(rb"\.(?:" + _NAME + rb")")
+    + rb"|\*)"
+    + _maybe(rb"\s++as\s++" + _NAME)
+    + rb"\s*+"
 )
 
 

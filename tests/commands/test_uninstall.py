@@ -37,7 +37,7 @@ def test_it_removes_both_schemas_and_nothing_beside_them(indexq: Indexq, sql: Sq
     assert result.exit_code == 0
     first, second, third, last = result.stdout.splitlines()
     assert first.startswith("schema dramatiq, ")
-    assert ": chore, done, migration, paused, queue, schedule, worker" in first
+    assert ": chore, done, migration, paused, queue, schedule, share, worker" in first
     assert second.startswith("schema indexing, ")
     assert third == "jobs: 0 waiting, 0 running, 1 dead; living workers: 0"
     assert last == "Removed."
