@@ -109,7 +109,11 @@ def test_it_ends_also_when_the_master_was_gone_before_it_began(house: House, dat
     program = house.run(["-c", ORPHAN], database, HEALTH_PORT=str(port))
     program.wait_to_say("orphan ")
     (orphan,) = re.findall(r"orphan (\d+)", program.said())
-    wait_until(lambda: not Path(f"/proc/{orphan}").exists(), 15, "it serves for ever")
+    try:
+        wait_until(lambda: not Path(f"/proc/{orphan}").exists(), 15, "it serves for ever")
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(int(orphan), signal.SIGKILL)
 
 
 def _listens(port: int) -> bool:
