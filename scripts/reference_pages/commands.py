@@ -25,7 +25,11 @@ def page() -> str:
     """The text of docs/reference/commands.md."""
     parts = [HEADER]
     for path, command in _walk(("indexq",), main):
-        context = click.Context(command, info_name=" ".join(path), max_content_width=WIDTH, terminal_width=WIDTH)
+        # With all names of --help: click keeps those that it was asked with first, and a command may have run before.
+        names = main.context_settings["help_option_names"]
+        context = click.Context(
+            command, info_name=" ".join(path), max_content_width=WIDTH, terminal_width=WIDTH, help_option_names=names
+        )
         parts.append(f"{'#' * min(4, len(path) + 1)} `{' '.join(path)}`\n")
         parts.append(f"```text\n{command.get_help(context).rstrip()}\n```\n")
     return "\n".join(parts)

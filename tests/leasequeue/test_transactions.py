@@ -371,6 +371,29 @@ def test_a_block_is_for_one_use_and_for_the_place_where_it_was_entered(
             left.__exit__(None, None, None)
 
 
+def test_a_run_that_fails_in_a_block_is_retried_and_what_it_sent_is_not_sent(
+    broker: LeaseBroker, actor: Any, database: str, start_worker: Callable[..., dramatiq.Worker], sql: Sql
+) -> None:
+    attempts: list[int] = []
+
+    @dramatiq.actor(broker=broker, actor_name="order", min_backoff=10)
+    def order() -> None:
+        attempts.append(1)
+        with callers.opened("psycopg2", database) as mine:
+            with broker.transaction(mine.connection):
+                actor.send(len(attempts))
+                if len(attempts) == 1:
+                    raise ZeroDivisionError
+            mine.commit()
+
+    order.send()
+    start_worker(broker)
+    broker.join("default", timeout=20_000)
+    assert len(attempts) == 2
+    done = sql("SELECT message ->> 'actor_name', message -> 'args' FROM dramatiq.done ORDER BY 1")
+    assert done == [("order", []), ("remember", [2])]
+
+
 # Asynchronous connections.
 
 

@@ -67,6 +67,7 @@ def test_a_worker_indexes_a_repository_and_does_what_an_operator_asks(
     repository = Repository.make(tmp_path / "shapes", {"square.py": "def area() -> int:\n    return 1\n"})
     worker = start("worker_1", *WORKER)
     worker.wait_to_say("is ready for action", 30)
+    assert indexq("deployer", "roles", "--apply").process.returncode == 0  # under a worker that runs
     assert indexq("worker_2", "index", repository.path, "--wait").process.returncode == 0
     assert guarded.ask("SELECT name FROM indexing.symbols_at_commit") == [("area",)]
     for arguments in (
