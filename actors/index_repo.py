@@ -139,10 +139,10 @@ def enqueue_index_job(
     Call ``broker.ring(message.queue_name)`` behind the commit, or let a worker find the job with its next poll.
     """
     job_id = index_job_id or str(uuid4())
-    repository = jobs.get_repository(cursor, repository_id)
+    if owner is None and (repository := jobs.get_repository(cursor, repository_id)) is not None:
+        owner = location.owner_of(repository.url)
     message = index_repo.message_with_options(
-        kwargs={"index_job_id": job_id, "repository_id": repository_id, "commit_sha": commit_sha},
-        fairness_key=owner or (location.owner_of(repository.url) if repository is not None else None),
+        kwargs={"index_job_id": job_id, "repository_id": repository_id, "commit_sha": commit_sha}, fairness_key=owner
     )
     jobs.add_job(cursor, repository_id, commit_sha, job_id, message_id=message.message_id)
     stored = broker.enqueue_on(cursor, message)

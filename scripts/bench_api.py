@@ -2,10 +2,9 @@
 
     .venv/bin/python scripts/bench_api.py [--seconds 30] [--rate 200] [--write]
 
-Each order of a phase asks for one of many repositories that nobody has indexed before; workers index them meanwhile.
-Time is counted from the moment at which the order was due, so that a late sender hides nothing. At the end the
-old way is asked for others of them: an API that indexes inside the request. --write puts the table into
-docs/benchmarks.md.
+Each order of a phase is for a repository of its own, and workers index them meanwhile. Time is counted from the moment
+at which the order was due, so that a late sender hides nothing. At the end the old way is asked: an API that indexes
+inside the request. --write puts the table into docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -39,11 +38,15 @@ BEGIN, END = "<!-- api: begin, made by scripts/bench_api.py -->", "<!-- api: end
 #: Files of one repository, taken from Python's own library: half a second to a second of work.
 FILES = 100
 
-#: Repositories of a phase: more than its workers can index while it lasts.
+#: Repositories with contents of their own: more than workers can index in a phase. Orders beyond them name the same
+#: directories by other names.
 REPOSITORIES = 120
 
 #: Orders to the old way, of one caller.
 OLD_ORDERS = 10
+
+#: Orders before the clock starts.
+WARMING = 20
 
 #: Seconds for a program to be there.
 START_SECONDS = 60.0
@@ -112,7 +115,7 @@ def make_repositories(directory: Path, count: int) -> list[Path]:
         repository = directory / f"{number:04}"
         repository.mkdir(parents=True)
         for source in sources:
-            (repository / source.name).write_bytes(source.read_bytes() + f"\n# {repository}\n".encode())
+            (repository / source.name).write_bytes(source.read_bytes() + f"\n# {number}\n".encode())
         git = ["git", "-C", str(repository), "-c", "user.name=bench", "-c", "user.email=bench@example.org"]
         for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "first"]):
             subprocess.run([*git, *arguments], check=True)
@@ -183,30 +186,45 @@ def workers(log: Path, url: str, niceness: int) -> Iterator[None]:
         yield
 
 
+def other_names(repositories: Sequence[Path], directory: Path, count: int) -> list[Path]:
+    """So many places, each a repository of its own for whoever is asked to index it."""
+    directory.mkdir()
+    names = [directory / f"{number:06}" for number in range(count)]
+    for number, name in enumerate(names):
+        name.symlink_to(repositories[number % len(repositories)])
+    return names
+
+
+@contextmanager
+def migrated_server() -> Iterator[str]:
+    """The URL of a server with the tables in it: default settings, fsync on, gone afterwards."""
+    with own_server(WORKPLACE / "postgres") as server:
+        environ = {**os.environ, "SUPABASE_DB_URL": server.url}
+        subprocess.run([INDEXQ, "migrate"], env=environ, check=True, cwd="/", stdout=subprocess.DEVNULL)
+        yield server.url
+
+
 def measure(rate: float, seconds: float, directory: Path) -> Iterator[tuple[str, Result, str]]:
     """One phase after the other: its name, what callers saw, what else is to be said."""
     log = WORKPLACE / "log"
+    repositories = make_repositories(directory / "made", REPOSITORIES)
+    places = other_names(repositories, directory / "places", int(rate * seconds) + WARMING)
     plans = {"no worker": None, "workers index": 0, "workers index, started with `nice -n 10`": 10}
     for name, niceness in plans.items():
-        repositories = make_repositories(directory / f"nice-{niceness}", REPOSITORIES)
-        with own_server(WORKPLACE / "postgres") as server, ExitStack() as stack:
-            subprocess.run([INDEXQ, "migrate"], env={**os.environ, "SUPABASE_DB_URL": server.url}, check=True, cwd="/")
-            port = stack.enter_context(serving("examples.api.app:app", log, server.url, directory))
+        with migrated_server() as url, ExitStack() as stack:
+            port = stack.enter_context(serving("examples.api.app:app", log, url, directory))
             if niceness is not None:
-                stack.enter_context(workers(log, server.url, niceness))
-            asyncio.run(stream(port, repositories[-1:], 20, 1))  # every session is there
-            result = asyncio.run(stream(port, repositories[:-1], rate, seconds))
-            indexed = ask(server.url, COMPLETED)
-        yield (
-            f"{rate:g} orders/s, {name}",
-            result,
-            f"{indexed} repositories indexed meanwhile" if niceness is not None else "",
-        )
-    repositories = make_repositories(directory / "old", OLD_ORDERS)
-    with own_server(WORKPLACE / "postgres") as server:
-        subprocess.run([INDEXQ, "migrate"], env={**os.environ, "SUPABASE_DB_URL": server.url}, check=True, cwd="/")
-        with serving("synchronous_api:app", log, server.url, directory) as port:
-            yield "the old way: one caller, one order after the other", asyncio.run(one_by_one(port, repositories)), ""
+                stack.enter_context(workers(log, url, niceness))
+            asyncio.run(stream(port, places[-WARMING:], WARMING, 1))  # every session is there
+            load = os.getloadavg()[0]
+            result = asyncio.run(stream(port, places[:-WARMING], rate, seconds))
+            indexed = ask(url, COMPLETED)
+        remark = f"load {load:.1f} before" + (f", {indexed} indexed meanwhile" if niceness is not None else "")
+        yield f"{rate:g} orders/s, {name}", result, remark
+    with migrated_server() as url, serving("synchronous_api:app", log, url, directory) as port:
+        load = os.getloadavg()[0]
+        result = asyncio.run(one_by_one(port, repositories[:OLD_ORDERS]))
+        yield "the old way: one caller, one order after the other", result, f"load {load:.1f} before"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

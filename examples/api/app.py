@@ -19,6 +19,7 @@ from starlette.routing import Route
 from actors import broker, enqueue_index_job, index_repo
 from broker import settings, start_queue, stop_queue
 from indexing.jobs import JobRow, add_repository, get_job
+from indexing.location import owner_of
 from leasequeue import DatabaseUnavailable, QueueError
 
 from .orders import MAX_BODY_BYTES, BadOrder, Order
@@ -67,7 +68,8 @@ def _enqueue(order: Order) -> str:
     job_id = str(uuid4())
     with sessions.transaction() as cursor:
         repository_id = add_repository(cursor, order.repository)
-        enqueue_index_job(cursor, repository_id, order.commit, index_job_id=job_id)
+        owner = owner_of(order.repository)
+        enqueue_index_job(cursor, repository_id, order.commit, index_job_id=job_id, owner=owner)
     return job_id
 
 

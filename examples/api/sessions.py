@@ -46,9 +46,11 @@ class Sessions:
         try:
             session = self._take()
             try:
-                with session, session.cursor() as cursor:
-                    cursor.execute("SELECT set_config('statement_timeout', %s, true)", (str(STATEMENT_TIMEOUT),))
+                with session.cursor() as cursor:
+                    # By hand, since psycopg2's own BEGIN would be a round trip of its own.
+                    cursor.execute(f"BEGIN; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT}")
                     yield cursor
+                    cursor.execute("COMMIT")
             except BaseException:
                 # Whatever it was, a session that is known to be good is worth more than one saved handshake.
                 session.close()
@@ -69,13 +71,15 @@ class Sessions:
         try:
             return self._idle.pop()
         except IndexError:
-            return psycopg2.connect(
+            session = psycopg2.connect(
                 self._url,
                 connect_timeout=int(WAIT),
                 application_name="indexq api",
                 keepalives_idle=10,
                 tcp_user_timeout=SILENCE_TIMEOUT,
             )
+            session.autocommit = True
+            return session
 
     def _give(self, session: extensions.connection) -> None:
         if not session.closed:

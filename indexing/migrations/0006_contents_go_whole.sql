@@ -4,6 +4,7 @@
 ALTER TABLE symbols DROP CONSTRAINT symbols_blob_id_fkey;
 ALTER TABLE imports DROP CONSTRAINT imports_blob_id_fkey;
 
+-- In place of the foreign keys: one look for all contents that a statement removes.
 CREATE FUNCTION remove_what_contents_had() RETURNS trigger LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp AS $$
 BEGIN
   DELETE FROM indexing.symbols WHERE blob_id IN (SELECT id FROM removed);

@@ -1,8 +1,12 @@
 -- name: add_repository
--- The same URL again is the same repository, also when two callers add it at the same moment.
-INSERT INTO indexing.repositories (url, name) VALUES (%(url)s, %(name)s)
-    ON CONFLICT (url) DO UPDATE SET url = excluded.url
-RETURNING id::text;
+-- The same URL again is the same repository, also when two callers add it at the same moment. One that is known is read
+-- only: no row version for each order, and no wait for whoever publishes a commit of it.
+WITH known AS (SELECT id FROM indexing.repositories WHERE url = %(url)s),
+     added AS (INSERT INTO indexing.repositories (url, name)
+               SELECT %(url)s, %(name)s WHERE NOT EXISTS (SELECT FROM known)
+                   ON CONFLICT (url) DO UPDATE SET url = excluded.url
+               RETURNING id)
+SELECT id::text FROM known UNION ALL SELECT id::text FROM added;
 
 -- name: get_repository
 SELECT id::text, name, url FROM indexing.repositories WHERE id = %(repository_id)s;

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from embedded_postgres import EmbeddedPostgres
 from git_repositories import Repository
 from ports import free_port
@@ -17,15 +18,18 @@ from processes import ROOT
 from .blocks import blocks_of
 from .running import Runner
 
-PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/quickstart.md", "docs/transactions.md")),
-    *sorted((ROOT / "docs" / "how-to").glob("*.md")),
-    ROOT / "docs" / "operations.md",
-    ROOT / "docs" / "transactions.md",
-]
 
-#: Pages for whoever has a queue already: with SUPABASE_DB_URL set, and its tables made.
-WITH_A_QUEUE = ("operations.md", "transactions.md")
+def how_to_pages() -> list[Path]:
+    """What the site calls so."""
+    (section,) = (each["How to"] for each in NAVIGATION if "How to" in each)
+    return [ROOT / "docs" / (each if isinstance(each, str) else next(iter(each.values()))) for each in section]
+
+
+NAVIGATION = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
+PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/quickstart.md")), *how_to_pages()]
+
+#: The page for whoever has a queue already: with SUPABASE_DB_URL set, and its tables made.
+WITH_A_QUEUE = ("operations.md",)
 
 TRACKED = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
 
