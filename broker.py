@@ -135,7 +135,13 @@ def _on_rabbitmq(settings: Settings) -> LeaseBroker:
             raise
         problem = f"expected BROKER_URL to find pika, got: {error}; install it: pip install 'indexq[rabbitmq]'"
         raise SettingsError([problem]) from None
-    made = RabbitBroker(url=settings.broker_url, policy=policy_of(settings))
+    try:
+        made = RabbitBroker(url=settings.broker_url, policy=policy_of(settings))
+    except ValueError:  # its text may hold the URL: a port, or a parameter behind a question mark
+        problem = (
+            "expected BROKER_URL to be a URL that pika can read, got: another one (not shown); correct port or query"
+        )
+        raise SettingsError([problem]) from None
     first = type(made.middleware[0])
     made.add_middleware(LoggedJobs(LOGGED_ARGUMENTS), before=first)  # type: ignore[no-untyped-call]
     return cast(LeaseBroker, made)

@@ -93,7 +93,7 @@ def _amqp_url() -> Any:
     rule = _Rule(
         "empty, or the URL of a RabbitMQ: amqp://USER:PASSWORD@HOST:5672/VHOST",
         lambda env, key, unset: env.str(key, unset).strip(),
-        lambda url: not url or re.fullmatch(r"amqps?://([^@/]+@)?[^@/:]+(:\d+)?(/[^/]*)?", url) is not None,
+        lambda url: not url or re.fullmatch(r"amqps?://([^@/:]+:[^@/]+@)?[^@/:]+(:\d{1,5})?(/[^/]*)?", url) is not None,
         is_secret=True,
     )
     return field(default="", metadata={"rule": rule})

@@ -355,7 +355,9 @@ class TestBrokerUrl:
     def test_of_a_rabbitmq_is_taken(self, url: str) -> None:
         assert load(BROKER_URL=url).broker_url == url
 
-    @pytest.mark.parametrize("url", [f"redis://:{SECRET}@host", f"amqp://u:{SECRET}@host:port", "amqp://"])
+    @pytest.mark.parametrize(
+        "url", [f"redis://:{SECRET}@host", f"amqp://u:{SECRET}@host:port", "amqp://", "amqp://user@host"]
+    )
     def test_of_anything_else_is_refused_without_being_shown(self, url: str) -> None:
         assert "expected BROKER_URL to be empty, or the URL of a RabbitMQ" in problem_of(BROKER_URL=url)
 
