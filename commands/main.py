@@ -23,6 +23,7 @@ COMMANDS = {
     "resume": "commands.pause",
     "purge": "commands.purge",
     "schedule": "commands.schedule",
+    "collect": "commands.collect",
     "doctor": "commands.doctor",
     "migrate": "commands.migrate",
     "roles": "commands.roles",

@@ -91,3 +91,12 @@ DELETE FROM indexing.repositories WHERE id = %(repository_id)s;
 
 -- name: listings_of
 SELECT id FROM indexing.listings WHERE repository_id = %(repository_id)s AND NOT has_commits ORDER BY id;
+
+-- name: hold_collecting
+-- Where to go on, when it is time to and no other job is at it.
+SELECT up_to FROM indexing.collecting
+ WHERE at < now() - make_interval(secs => %(pause_seconds)s)
+   FOR UPDATE SKIP LOCKED;
+
+-- name: collected
+UPDATE indexing.collecting SET up_to = %(up_to)s, at = now();

@@ -28,6 +28,7 @@ COMMANDS = [
     ("pause", "index-repo"),
     ("resume", "index-repo"),
     ("purge", "index-repo", "--dead"),
+    ("collect",),
     ("doctor",),
     ("schedule", "list"),
     ("roles", "--apply"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import psycopg2
@@ -114,6 +115,39 @@ def test_what_a_stopped_job_has_parsed_is_kept_for_its_next_run_and_not_for_ever
     index.rows("UPDATE indexing.blobs SET created_at = now() - interval '3 days' RETURNING 1")
     assert upkeep.collect(index.connection) == 4
     assert counts(index)[1:] == (0, 0, 0, 0)
+
+
+def test_jobs_find_unused_contents_a_page_at_a_time(
+    index: Index, make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orphans = {f"{n}.py": f"def f{n}(): pass\n" for n in range(7)}
+    index.run(make_repository(orphans, "one").url)
+    index.rows("DELETE FROM indexing.listing_files RETURNING 1")
+    index.rows("UPDATE indexing.blobs SET created_at = now() - interval '3 days' RETURNING 1")
+
+    def after_a_job(number: int) -> int:
+        index.run(make_repository({"new.py": f"def new{number}(): pass\n"}, f"new{number}").url)
+        return counts(index)[3] - number
+
+    # The run that made them has looked already: the next ones have to wait.
+    assert after_a_job(1) == 7
+    monkeypatch.setattr(upkeep, "PAUSE_SECONDS", -1.0)
+    # Pages of three, with those in them that are used; from the beginning again behind the last.
+    assert [after_a_job(number) for number in range(2, 5)] == [4, 1, 0]
+    index.rows("UPDATE indexing.blobs SET created_at = now() - interval '3 days' RETURNING 1")
+    index.rows("DELETE FROM indexing.listing_files WHERE blob_id = (SELECT min(id) FROM indexing.blobs) RETURNING 1")
+    assert [after_a_job(number) for number in range(5, 7)][-1] == -1
+
+
+def test_jobs_do_not_wait_for_one_that_looks_for_unused_contents(
+    index: Index, make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "PAUSE_SECONDS", -1.0)
+    with index.connection, index.connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '5s'")
+    with closing(psycopg2.connect(index.url)) as other, other.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM indexing.collecting FOR UPDATE")
+        assert index.run(make_repository({"a.py": "def f(): pass\n"}).url).symbols_extracted == 1
 
 
 def test_a_content_that_a_job_just_refers_to_is_left_to_it(index: Index, make_repository: Make) -> None:
