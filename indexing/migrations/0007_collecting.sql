@@ -1,4 +1,7 @@
 -- How far the search for contents that nothing refers to has come: jobs go on with it, a page at a time.
+--
+-- Table map, continued
+--   collecting   one row: how far the search has come
 
 CREATE TABLE collecting (
   only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),

@@ -28,8 +28,8 @@ def how_to_pages() -> list[Path]:
 NAVIGATION = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
 PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/quickstart.md")), *how_to_pages()]
 
-#: The page for whoever has a queue already: with SUPABASE_DB_URL set, and its tables made.
-WITH_A_QUEUE = ("operations.md",)
+#: Pages for whoever has a queue already: with SUPABASE_DB_URL set, and its tables made.
+WITH_A_QUEUE = ("api-developers.md", "operations.md")
 
 TRACKED = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
 

@@ -187,12 +187,12 @@ def test_a_file_of_one_line_of_50_megabytes_is_a_skip_also_when_the_limit_is_rai
     index: Index, make_repository: Make, next_job_runs: Callable[[], None]
 ) -> None:
     line = b"x = [" + b"1, " * (50 * MIB // 3) + b"]"
-    repository = make_repository({"line.py": line, "small.py": "def f(): pass\n"})
+    repository = make_repository({"line.js": line, "small.py": "def f(): pass\n"})
     index.run(repository.url)
-    assert index.skips() == {"line.py": "too_large", "small.py": None}
+    assert index.skips() == {"line.js": "too_large", "small.py": None}
     raised = Limits(parse_processes=1, max_file_bytes=100 * MIB, parse_seconds=0.5)
     index.run(repository.url, limits=raised)
-    assert index.skips()["line.py"] in ("parse_timeout", "parse_memory", "parse_crashed")
+    assert index.skips()["line.js"] in ("parse_timeout", "parse_memory", "parse_crashed")
     assert index.skips()["small.py"] is None
     next_job_runs()
 
