@@ -186,6 +186,34 @@ class TestUrl:
             assert SECRET not in text
 
 
+class TestTheDirectUrl:
+    def test_is_optional_and_shown_without_its_password(self) -> None:
+        assert load().supabase_db_direct_url == ""
+        settings = load(SUPABASE_DB_DIRECT_URL=f"postgresql://other:{SECRET}@direct.example:5432/product")
+        assert settings.supabase_db_direct_url.endswith("@direct.example:5432/product")
+        assert "supabase_db_direct_url='postgresql://other:***@direct.example:5432/product'" in repr(settings)
+        assert SECRET not in repr(settings)
+
+    @pytest.mark.parametrize(
+        ("url", "said"),
+        [
+            ("https://abc.supabase.co", "which is SUPABASE_URL"),
+            (f"postgresql://u:{SECRET}@h:70000/d", "a port from 1 to 65535"),
+            (f"postgresql://u:{SECRET}@h", "a URL that names a database"),
+            ("postgresql://u:[YOUR-PASSWORD]@h/d", "placeholder"),
+        ],
+    )
+    def test_is_held_to_what_the_other_one_is_held_to(self, url: str, said: str) -> None:
+        problem = problem_of(SUPABASE_DB_DIRECT_URL=url)
+        assert problem.startswith("expected SUPABASE_DB_DIRECT_URL to be ")
+        assert said in problem
+
+    def test_is_not_the_transaction_pooler(self) -> None:
+        pooler = f"postgresql://postgres.abc:{SECRET}@aws-0-eu-central-1.pooler.supabase.com:{{}}/postgres"
+        assert "got: the transaction pooler (port 6543)" in problem_of(SUPABASE_DB_DIRECT_URL=pooler.format(6543))
+        assert load(SUPABASE_DB_DIRECT_URL=pooler.format(5432)).supabase_db_direct_url
+
+
 class TestValues:
     @pytest.mark.parametrize(
         ("key", "value", "expected"),

@@ -55,3 +55,24 @@ def test_a_schema_of_a_newer_release_is_left_alone(indexq: Indexq, sql: Sql) -> 
 
     assert result.exit_code == 1
     assert "upgrade this one" in result.stderr
+
+
+def test_with_a_direct_url_that_is_the_way_and_it_must_lead_to_the_same_database(
+    begin: Begin, empty_database: str, database: str
+) -> None:
+    elsewhere = begin("migrate", SUPABASE_DB_URL=empty_database, SUPABASE_DB_DIRECT_URL=database)
+    assert elsewhere.wait() == 2
+    assert "expected direct_url to lead to the database of url" in elsewhere.stderr
+    assert "direct_url is SUPABASE_DB_DIRECT_URL" in elsewhere.stderr
+    assert "dramatiq.queue" not in tables(empty_database)
+
+    nowhere = begin(
+        "migrate", SUPABASE_DB_URL=empty_database, SUPABASE_DB_DIRECT_URL="postgresql://u:s3cret@127.0.0.1:1/d"
+    )
+    assert nowhere.wait() == 3
+    assert "expected SUPABASE_DB_DIRECT_URL to have a server that listens" in nowhere.stderr
+    assert "s3cret" not in nowhere.stderr
+
+    done = begin("migrate", SUPABASE_DB_URL=empty_database, SUPABASE_DB_DIRECT_URL=empty_database)
+    assert done.wait() == 0
+    assert "dramatiq.queue" in tables(empty_database)

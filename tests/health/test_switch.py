@@ -1,10 +1,12 @@
-"""QUEUE_ENABLED: workers that are switched off stay idle and well, jobs are kept, and nobody calls that a stall."""
+"""What is meant so and explains why jobs wait is told in words, and is no stall: QUEUE_ENABLED=0, and polling."""
 
 from __future__ import annotations
 
 import signal
 
+import pytest
 from sql_access import Sql
+from throwaway_pgbouncer import PROGRAM, Pooler
 from waiting import wait_until
 
 from .conftest import House, Probe
@@ -50,3 +52,19 @@ def test_jobs_are_kept_while_the_queue_is_switched_off_and_run_when_it_is_on_aga
     house.workers(database, QUEUE_ENABLED="1")
     wait_until(lambda: sql("SELECT count(*) FROM dramatiq.done") == [(2,)], 10, "the job was not run")
     wait_until(lambda: warning_codes(beside) == set(), 5, "it is still said to be paused")
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed: apt-get install pgbouncer")
+def test_workers_behind_a_transaction_pooler_are_said_to_poll(house: House, direct_database: str) -> None:
+    with Pooler(direct_database) as pooler:
+        url = pooler.url_of(direct_database)
+        probe = house.sidecar(url)
+        workers = house.workers(url)
+        wait_until(lambda: warning_codes(probe) == {"polling"}, 10, "it is not told")
+        (warning,) = probe.ask("ready")[1]["warnings"]
+        assert warning["text"] == (
+            "1 of 1 worker processes find jobs by polling, within 0.2 s: no notification reaches them"
+        )
+        assert [each["notified"] for each in probe.ask("live")[1]["processes"]] == [False]
+        assert probe.codes() == GOOD
+        assert workers.said().count("notifications_unavailable") == 1
