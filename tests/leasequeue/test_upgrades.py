@@ -85,6 +85,7 @@ def version(rows: Rows) -> int:
     return int(rows("SELECT max(version) FROM dramatiq.migration")[0][0])
 
 
+@pytest.mark.direct("it wants both releases to get jobs: without notifications it is luck which one looks first")
 def test_workers_and_senders_of_the_release_before_go_on_while_the_schema_changes_under_them(
     start: Start, broker: LeaseBroker, rows: Rows
 ) -> None:
