@@ -16,7 +16,7 @@ from . import pooling
 from .alarm import Alarm
 from .connection import Connection, Row
 from .doorbell import LONGEST_PAUSE, SHORTEST_PAUSE, listen_to
-from .errors import DatabaseUnavailable
+from .errors import DatabaseUnavailable, QueueError
 from .floors import Floors
 from .lease import Dead, Lease, LeasedMessage, readable
 from .listener import Listener
@@ -321,8 +321,9 @@ class Claimer(Loop):
         try:
             with closing(Connection(self._url, f"leasequeue test {self._label}")) as other:
                 self._way = pooling.find_way(connection, other, self._queries)
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, QueueError) as error:
             self._find_way_at = time.monotonic() + FIND_WAY_EVERY
+            self._log.debug("way_unknown: %s; jobs are found by polling", error)
             if connection.closed:
                 raise
         else:

@@ -124,7 +124,9 @@ def server() -> Iterator[Server]:
         yield Server(given)
         return
     with ThrowawayPostgres() as throwaway:
-        yield Server(throwaway.url)
+        made = Server(throwaway.url)
+        yield made
+        assert made.advisory_locks() == 0, "a session lock has leaked"
 
 
 @pytest.fixture

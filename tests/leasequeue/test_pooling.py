@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from urllib.parse import urlsplit, urlunsplit
 
 import dramatiq
 import psycopg2
@@ -286,3 +287,38 @@ def test_a_worker_that_may_not_migrate_does_not_listen_in_another_database_eithe
     remember.send(1)
     wait_until(lambda: ran == [1], 5, "the job was not run")
     wait_until(lambda: "expected direct_url to lead to the database of url" in caplog.text, 5)
+
+
+def test_a_worker_whose_way_cannot_be_found_out_polls_and_finds_it_later(
+    database: str,
+    make_broker: Callable[..., LeaseBroker],
+    start_worker: StartWorker,
+    monkeypatch: pytest.MonkeyPatch,
+    sql: Sql,
+) -> None:
+    monkeypatch.setattr("leasequeue.claimer.FIND_WAY_EVERY", 0.3)
+    parts = urlsplit(database)
+    sql("REVOKE EXECUTE ON FUNCTION pg_catalog.pg_notify(text, text) FROM PUBLIC")
+    sql(f"CREATE ROLE deaf LOGIN PASSWORD '{parts.password}'")
+    try:
+        for what in ("SCHEMA", "ALL TABLES IN SCHEMA", "ALL FUNCTIONS IN SCHEMA"):
+            sql(f"GRANT ALL ON {what} dramatiq TO deaf")
+        url = urlunsplit(parts._replace(netloc=parts.netloc.replace(parts.username or "", "deaf", 1)))
+        broker = make_broker(url=url, auto_migrate=False, policy=Policy(poll_interval=0.2))
+        ran: list[int] = []
+        remember = dramatiq.actor(ran.append, broker=broker, actor_name="remember")
+        message = remember.message(1)
+        sql(
+            "INSERT INTO dramatiq.queue (message_id, state, message) VALUES (%s, 'queued', %s)",
+            message.message_id,
+            message.encode().decode(),
+        )
+        start_worker(broker)
+        wait_until(lambda: ran == [1], 10, "it does not claim")
+        assert broker.worker_session is not None
+        assert broker.worker_session.way is None
+        sql("GRANT EXECUTE ON FUNCTION pg_catalog.pg_notify(text, text) TO PUBLIC")
+        assert way_of_worker(broker) == Way(Kind.DIRECT, notified=True)
+    finally:
+        broker.close()
+        sql("DROP OWNED BY deaf; DROP ROLE deaf")
