@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
 import sys
@@ -211,14 +212,22 @@ def start_worker(product: dict[str, str], tmp_path: Path) -> Iterator[Callable[.
     started: list[Command] = []
 
     def start(**more: str) -> Command:
-        command: list[str | bytes | Path] = [sys.executable, "-m", "dramatiq", "actors", "-p", "1", "-t", "1"]
+        # A group of its own: on RabbitMQ workers do not notice that their master was killed.
+        command: list[str | bytes | Path] = ["setsid", sys.executable, "-m", "dramatiq", "actors", "-p", "1", "-t", "1"]
         started.append(Command(command, {**product, **more}, tmp_path))
         started[-1].wait_to_say("is ready for action", 60)
         return started[-1]
 
     yield start
     for command in started:
+        kill(command)
         command.remove()
+
+
+def kill(workers: Command) -> None:
+    """Master and workers at once."""
+    with suppress(ProcessLookupError):
+        os.killpg(workers.process.pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -302,7 +311,8 @@ class TestIndexJobs:
         worker = start_worker()
         job_id = send(large.url)
         wait_until(lambda: self.status(sql, job_id)[0] == "processing", 30, "the job to run")
-        worker.process.kill()
+        kill(worker)
+        assert self.status(sql, job_id)[0] == "processing"
         start_worker()
         wait_until(lambda: self.status(sql, job_id)[0] == "completed", 60, "the job to end")
         assert sql("SELECT count(*) FROM indexing.symbols_at_commit") == [(30_000,)]
