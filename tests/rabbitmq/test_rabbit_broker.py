@@ -212,7 +212,7 @@ def start_worker(product: dict[str, str], tmp_path: Path) -> Iterator[Callable[.
     started: list[Command] = []
 
     def start(**more: str) -> Command:
-        # A group of its own: on RabbitMQ workers do not notice that their master was killed.
+        # A group of its own, to be killed as a whole.
         command: list[str | bytes | Path] = ["setsid", sys.executable, "-m", "dramatiq", "actors", "-p", "1", "-t", "1"]
         started.append(Command(command, {**product, **more}, tmp_path))
         started[-1].wait_to_say("is ready for action", 60)
@@ -273,6 +273,11 @@ class TestIndexJobs:
 
         worker.send_signal(signal.SIGTERM)
         assert worker.wait() == 0
+
+    def test_workers_whose_master_was_killed_drain_and_leave(self, start_worker: Callable[..., Command]) -> None:
+        worker = start_worker()
+        worker.process.kill()
+        wait_until(lambda: "Job queue stopped" in worker.stderr, 20, "the worker to leave")
 
     def test_what_may_pass_is_tried_again_and_the_row_tells_each_try(
         self, start_worker: Callable[..., Command], send: Callable[..., str], repository: Repository, sql: Sql
