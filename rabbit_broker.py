@@ -8,6 +8,9 @@ Needs the extra ``rabbitmq``. docs/scale-out.md tells what is lost.
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import threading
 import time
 import traceback
 from typing import Any
@@ -31,6 +34,9 @@ from settings import SettingsError
 
 #: Seconds for a session with RabbitMQ when nothing is sent but the question is whether there is one.
 ASK_SECONDS = 2.0
+
+#: Seconds between two looks of a worker process at whether its master lives.
+MASTER_LOOK_SECONDS = 1.0
 
 #: Frames of a traceback that travel with a retried message.
 TRACEBACK_FRAMES = 30
@@ -80,6 +86,7 @@ class RabbitBroker(RabbitmqBroker):
                 ),
                 OptionsOfPostgres(),
                 QueuesDeclared(),
+                LeavesWithMaster(),
             ],
         )
 
@@ -163,6 +170,18 @@ class QueuesDeclared(Middleware):
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         for queue_name in broker.get_declared_queues():
             broker.declare_queue(queue_name, ensure=True)
+
+
+class LeavesWithMaster(Middleware):
+    """Drains a worker process whose dramatiq master is gone: nobody else would ever end it."""
+
+    def after_process_boot(self, broker: Any) -> None:
+        threading.Thread(target=self._watch, args=(os.getppid(),), name="rabbit master", daemon=True).start()
+
+    def _watch(self, master: int) -> None:
+        while os.getppid() == master:
+            time.sleep(MASTER_LOOK_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class OptionsOfPostgres(Middleware):

@@ -8,7 +8,8 @@
         ...
 
 Counters live in a schema of their own, ``<queue's schema>_limits``, which is made with the first use. A call is one
-transaction of the database: meant for hundreds a second, not for every request of an API.
+transaction that waits for the disk, since a group whose count was lost would never call back: meant for jobs that take
+a while, not for every request of an API.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ import pytest
 from git_repositories import Repository
 from postgres_programs import find_bin_directory
 from processes import Command
+from throwaway_pgbouncer import PROGRAM, Pooler
 from throwaway_postgres import ThrowawayPostgres
 from waiting import wait_until
 
@@ -166,6 +167,36 @@ def test_the_typescript_passes_its_compiler(typescript: Path) -> None:
     npm(typescript, "run", "check")
 
 
+def demo(typescript: Path, driver: str, repository: Repository, database: str) -> list[dict[str, Any]]:
+    """What demo.ts says, step by step."""
+    answer = subprocess.run(
+        [typescript / "node_modules" / ".bin" / "tsx", "demo.ts", driver, repository.url],
+        cwd=typescript,
+        env={"PATH": os.environ["PATH"], "DATABASE_URL": database},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return [json.loads(line) for line in answer.stdout.splitlines()]
+
+
+@needs_node
+@pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed: apt-get install pgbouncer")
+@pytest.mark.timeout(NPM_SECONDS + 60)
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("driver", ["pg", "postgres"])
+def test_both_drivers_do_the_same_through_a_transaction_pooler(
+    driver: str, typescript: Path, api: Api, repository: Repository
+) -> None:
+    with Pooler(api.owner_url) as pooler:
+        rolled_back, _, ended, _ = demo(typescript, driver, repository, pooler.url_of(api.owner_url))
+
+    assert rolled_back["job"] is None
+    assert ended["job"]["state"] == "completed"
+
+
 @needs_node
 @pytest.mark.timeout(NPM_SECONDS + 60)
 @pytest.mark.usefixtures("worker")
@@ -173,17 +204,7 @@ def test_the_typescript_passes_its_compiler(typescript: Path) -> None:
 def test_typescript_sends_what_it_commits_and_nothing_else(
     driver: str, typescript: Path, api: Api, repository: Repository
 ) -> None:
-    answer = subprocess.run(
-        [typescript / "node_modules" / ".bin" / "tsx", "demo.ts", driver, repository.url],
-        cwd=typescript,
-        env={"PATH": os.environ["PATH"], "DATABASE_URL": api.url},
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stderr
-    rolled_back, committed, ended, refused = map(json.loads, answer.stdout.splitlines())
+    rolled_back, committed, ended, refused = demo(typescript, driver, repository, api.url)
 
     assert rolled_back["job"] is None
     assert api.ask("SELECT count(*) FROM indexing.index_jobs WHERE id = %s", rolled_back["indexJobId"]) == [(0,)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
 import signal
 import sys
@@ -211,14 +213,22 @@ def start_worker(product: dict[str, str], tmp_path: Path) -> Iterator[Callable[.
     started: list[Command] = []
 
     def start(**more: str) -> Command:
-        command: list[str | bytes | Path] = [sys.executable, "-m", "dramatiq", "actors", "-p", "1", "-t", "1"]
+        # A group of its own, to be killed as a whole.
+        command: list[str | bytes | Path] = ["setsid", sys.executable, "-m", "dramatiq", "actors", "-p", "1", "-t", "1"]
         started.append(Command(command, {**product, **more}, tmp_path))
         started[-1].wait_to_say("is ready for action", 60)
         return started[-1]
 
     yield start
     for command in started:
+        kill(command)
         command.remove()
+
+
+def kill(workers: Command) -> None:
+    """Master and workers at once."""
+    with suppress(ProcessLookupError):
+        os.killpg(workers.process.pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -265,6 +275,12 @@ class TestIndexJobs:
         worker.send_signal(signal.SIGTERM)
         assert worker.wait() == 0
 
+    def test_workers_whose_master_was_killed_drain_and_leave(self, start_worker: Callable[..., Command]) -> None:
+        worker = start_worker()
+        (pid,) = re.findall(r'"Worker process is ready for action.*"pid": (\d+)', worker.stderr)
+        worker.process.kill()  # and with it who prints what workers say
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), 20, "the worker to leave")
+
     def test_what_may_pass_is_tried_again_and_the_row_tells_each_try(
         self, start_worker: Callable[..., Command], send: Callable[..., str], repository: Repository, sql: Sql
     ) -> None:
@@ -302,7 +318,8 @@ class TestIndexJobs:
         worker = start_worker()
         job_id = send(large.url)
         wait_until(lambda: self.status(sql, job_id)[0] == "processing", 30, "the job to run")
-        worker.process.kill()
+        kill(worker)
+        assert self.status(sql, job_id)[0] == "processing"
         start_worker()
         wait_until(lambda: self.status(sql, job_id)[0] == "completed", 60, "the job to end")
         assert sql("SELECT count(*) FROM indexing.symbols_at_commit") == [(30_000,)]
