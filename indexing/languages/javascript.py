@@ -12,7 +12,7 @@ from indexing.languages.imports import from_script, string_in
 from indexing.languages.rules import first_child, is_constant_name, named, node_types
 
 _FUNCTION_VALUES = frozenset({"arrow_function", "function_expression", "generator_function"})
-#: A name in quotes or brackets is still a name; a computed one is not.
+#: A name in quotes is still a name, and so is ``[Symbol.iterator]``; what has to be computed is none.
 _NAMES = frozenset({"identifier", "property_identifier", "private_property_identifier", "string", "type_identifier"})
 
 
@@ -25,6 +25,9 @@ def _value_kind(value: Node | None, function_kind: str) -> str | None:
 
 
 def _name(node: Node | None, text: Text) -> str:
+    if node is not None and node.type == "computed_property_name":
+        inside = first_child(node)
+        return text(node) if inside is not None and inside.type in ("identifier", "member_expression") else ""
     return text(node).strip("'\"") if node is not None and node.type in _NAMES else ""
 
 

@@ -61,7 +61,7 @@ export default class App extends Base {
     function nested() {}
   }
   get value() { return 1; }
-  [Symbol.iterator]() {}
+  [Symbol.iterator]() {} [a + b]() {}
 }
 function* gen() {}
 const arrow = async (x) => { return x };
@@ -79,6 +79,7 @@ JAVASCRIPT_SYMBOLS: Expected = [
     ("run", "method", 4, 6, "App"),
     ("nested", "function", 5, 5, "App.run"),
     ("value", "method", 7, 7, "App"),
+    ("[Symbol.iterator]", "method", 8, 8, "App"),
     ("gen", "function", 10, 10, None),
     ("arrow", "function", 11, 11, None),
     ("LIMIT", "constant", 12, 12, None),
