@@ -52,15 +52,20 @@ def variable(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
 
 
 def assignment(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
-    """``exports.f = function ...``, ``Foo.prototype.f = ...``: named by the last part."""
-    left = node.child_by_field_name("left")
-    kind = _value_kind(node.child_by_field_name("right"), "function")
-    if left is None or kind is None:
+    """``exports.f = function ...``, ``Foo.prototype.f = ...``: named by the last part.
+
+    By its own name where that says nothing: ``module.exports = class Agent ...``.
+    """
+    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+    kind = _value_kind(right, "function")
+    if left is None or right is None or kind is None:
         return ()
-    if left.type != "member_expression":
-        return (Found(_name(left, text), kind),)
-    exported = text(left.child_by_field_name("object")) in ("exports", "module.exports")
-    return (Found(_name(left.child_by_field_name("property"), text), kind, exported=exported or None),)
+    is_member = left.type == "member_expression"
+    name = _name(left.child_by_field_name("property") if is_member else left, text)
+    if name in ("", "exports"):
+        name = text(right.child_by_field_name("name")) or name
+    exported = is_member and text(left.child_by_field_name("object")) in ("exports", "module.exports")
+    return (Found(name, kind, exported=exported or None),)
 
 
 def member(field: str) -> Rule:

@@ -66,7 +66,7 @@ export default class App extends Base {
 function* gen() {}
 const arrow = async (x) => { return x };
 const LIMIT = 3, other = 4;
-exports.helper = function (a, b) {};
+exports.helper = function (a, b) {}; module.exports = class Agent {}; all[0] = function first() {};
 Foo.prototype.bar = function () {};
 const obj = { method() {}, key: () => 1, 'quoted': function() {} };
 describe('x', () => { const inner = () => 1; });
@@ -84,6 +84,8 @@ JAVASCRIPT_SYMBOLS: Expected = [
     ("arrow", "function", 11, 11, None),
     ("LIMIT", "constant", 12, 12, None),
     ("helper", "function", 13, 13, None),
+    ("Agent", "class", 13, 13, None),
+    ("first", "function", 13, 13, None),
     ("bar", "function", 14, 14, None),
     ("method", "method", 15, 15, None),
     ("key", "method", 15, 15, None),
