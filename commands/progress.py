@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from indexing.jobs import JobRow
 
 from .output import console, printable
-from .status import ENDED
+from .status import ENDED, read_and_left
 from .status import progress as in_words
 
 #: Seconds between two plain lines of one phase.
@@ -110,5 +110,4 @@ def _phase(job: JobRow) -> str:
 
 def _counts(job: JobRow) -> str:
     files = "" if job.files_total is None else f"{job.files_done:,}/{job.files_total:,} files"
-    symbols = f"{job.symbols:,} symbols" if job.symbols else ""
-    return ", ".join(filter(None, (files, symbols)))
+    return ", ".join(filter(None, (files, *read_and_left(job))))

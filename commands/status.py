@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -144,4 +144,14 @@ def progress(row: JobRow) -> str:
     if row.phase is None:
         return ""
     files = "" if row.files_total is None else f" {row.files_done:,} of {row.files_total:,} files"
-    return f"{row.phase}{files}" + (f", {row.symbols:,} symbols" if row.symbols else "")
+    return ", ".join([f"{row.phase}{files}", *read_and_left(row)])
+
+
+def read_and_left(row: JobRow) -> list[str]:
+    """What a running job has read and found, and how long its phase will take, as far as it knows."""
+    told = [f"{row.bytes_done / 1e6:,.1f} MB"] if row.bytes_done else []
+    if row.symbols:
+        told.append(f"{row.symbols:,} symbols")
+    if row.rest_seconds is not None and row.status == "processing":
+        told.append(f"about {short_time(timedelta(seconds=row.rest_seconds))} left")
+    return told

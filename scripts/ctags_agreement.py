@@ -90,17 +90,16 @@ def compare(paths: Iterable[Path]) -> dict[str, Agreement]:
         agreement = found[language]
         agreement.files += 1
         agreement.ours += len(parsed.symbols)
-        # ctags writes operators with a blank.
-        exact = {(each.name.replace(" ", ""), each.first_line) for each in parsed.symbols}
+        exact = {(_plain(each.name), each.first_line) for each in parsed.symbols}
         spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for each in parsed.symbols:
-            spans[each.name.replace(" ", "")].append((each.first_line, each.last_line))
+            spans[_plain(each.name)].append((each.first_line, each.last_line))
         for name, line, kind in by_path.get(str(path), ()):
             if kind not in KINDS[language]:
                 continue
             if language == "javascript" and kind == "class" and "class" not in lines[line - 1]:
                 continue
-            name = name.replace(" ", "")
+            name = _plain(name)
             agreement.ctags += 1
             if (name, line) in exact:
                 agreement.same_line += 1
@@ -109,6 +108,11 @@ def compare(paths: Iterable[Path]) -> dict[str, Agreement]:
             else:
                 agreement.missing.append(f"{path}:{line}: {kind} {name}")
     return found
+
+
+def _plain(name: str) -> str:
+    """A name in the way of both: ctags writes operators with a blank, and private members of JavaScript without #."""
+    return name.replace(" ", "").removeprefix("#")
 
 
 def _tags(paths: list[Path]) -> dict[str, list[tuple[str, int, str]]]:

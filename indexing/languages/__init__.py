@@ -30,9 +30,9 @@ class Language(NamedTuple):
 
 _TABLE: Final = (
     Language("python", 3, (".py", ".pyi", ".pyw"), "python:GRAMMATICAL"),
-    Language("javascript", 3, (".js", ".mjs", ".cjs", ".jsx"), "javascript:GRAMMATICAL"),
-    Language("typescript", 3, (".ts", ".mts", ".cts"), "typescript:TYPESCRIPT"),
-    Language("tsx", 3, (".tsx",), "typescript:TSX"),
+    Language("javascript", 4, (".js", ".mjs", ".cjs", ".jsx"), "javascript:GRAMMATICAL"),
+    Language("typescript", 4, (".ts", ".mts", ".cts"), "typescript:TYPESCRIPT"),
+    Language("tsx", 4, (".tsx",), "typescript:TSX"),
     Language("go", 3, (".go",), "go:GRAMMATICAL"),
     Language("rust", 3, (".rs",), "rust:GRAMMATICAL"),
     Language("java", 3, (".java",), "java:GRAMMATICAL"),

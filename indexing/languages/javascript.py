@@ -12,7 +12,7 @@ from indexing.languages.imports import from_script, string_in
 from indexing.languages.rules import first_child, is_constant_name, named, node_types
 
 _FUNCTION_VALUES = frozenset({"arrow_function", "function_expression", "generator_function"})
-#: A name in quotes or brackets is still a name; a computed one is not.
+#: A name in quotes is still a name, and so is ``[Symbol.iterator]``; what has to be computed is none.
 _NAMES = frozenset({"identifier", "property_identifier", "private_property_identifier", "string", "type_identifier"})
 
 
@@ -25,6 +25,9 @@ def _value_kind(value: Node | None, function_kind: str) -> str | None:
 
 
 def _name(node: Node | None, text: Text) -> str:
+    if node is not None and node.type == "computed_property_name":
+        inside = first_child(node)
+        return text(node) if inside is not None and inside.type in ("identifier", "member_expression") else ""
     return text(node).strip("'\"") if node is not None and node.type in _NAMES else ""
 
 
@@ -49,15 +52,20 @@ def variable(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
 
 
 def assignment(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
-    """``exports.f = function ...``, ``Foo.prototype.f = ...``: named by the last part."""
-    left = node.child_by_field_name("left")
-    kind = _value_kind(node.child_by_field_name("right"), "function")
-    if left is None or kind is None:
+    """``exports.f = function ...``, ``Foo.prototype.f = ...``: named by the last part.
+
+    By its own name where that says nothing: ``module.exports = class Agent ...``.
+    """
+    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+    kind = _value_kind(right, "function")
+    if left is None or right is None or kind is None:
         return ()
-    if left.type != "member_expression":
-        return (Found(_name(left, text), kind),)
-    exported = text(left.child_by_field_name("object")) in ("exports", "module.exports")
-    return (Found(_name(left.child_by_field_name("property"), text), kind, exported=exported or None),)
+    is_member = left.type == "member_expression"
+    name = _name(left.child_by_field_name("property") if is_member else left, text)
+    if name in ("", "exports"):
+        name = text(right.child_by_field_name("name")) or name
+    exported = is_member and text(left.child_by_field_name("object")) in ("exports", "module.exports")
+    return (Found(name, kind, exported=exported or None),)
 
 
 def member(field: str) -> Rule:

@@ -2,12 +2,13 @@
 
 A pattern that does not match means that the source is not what these patterns know: nothing here repairs anything.
 Nothing is tried twice, so the time is linear in the source whatever is in it: possessive quantifiers behind single
-characters, atomic groups around what is longer (Python before 3.11.5 matches groups with such quantifiers wrongly).
+characters, and behind groups where this Python has them right.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Final, cast
@@ -16,16 +17,26 @@ from typing import Final, cast
 _DEPTH: Final = 6
 
 
+#: Python before 3.11.5 matches groups with possessive quantifiers wrongly. Atomic groups mean the same and take an
+#: eighth more of the time.
+_IS_POSSESSIVE: Final = sys.version_info >= (3, 11, 5)
+
+
+def _repeated(pattern: bytes, how: bytes) -> bytes:
+    group = rb"(?:" + pattern + rb")" + how
+    return group + rb"+" if _IS_POSSESSIVE else rb"(?>" + group + rb")"
+
+
 def _many(pattern: bytes) -> bytes:
-    return rb"(?>(?:" + pattern + rb")*)"
+    return _repeated(pattern, rb"*")
 
 
 def _some(pattern: bytes) -> bytes:
-    return rb"(?>(?:" + pattern + rb")+)"
+    return _repeated(pattern, rb"+")
 
 
 def _maybe(pattern: bytes) -> bytes:
-    return rb"(?>(?:" + pattern + rb")?)"
+    return _repeated(pattern, rb"?")
 
 
 _WS = rb"[ \t]*+"

@@ -74,11 +74,12 @@ def test_an_unfinished_job_is_where_the_queue_says_it_is(
 def test_a_running_job_shows_how_far_it_is(indexq: Indexq, sql: Sql, job: str) -> None:
     sql(
         "UPDATE indexing.index_jobs SET status = 'processing', phase = 'parse', files_total = 2000, files_done = 1500,"
-        " symbols = 12345, started_at = now()"
+        " symbols = 12345, bytes_done = 37500000, rest_seconds = 42, started_at = now()"
     )
 
-    assert "parse 1,500 of 2,000 files, 12,345 symbols" in indexq("status").stdout
-    assert "parse 1,500 of 2,000 files, 12,345 symbols" in indexq("status", job).stdout
+    told = "parse 1,500 of 2,000 files, 37.5 MB, 12,345 symbols, about 42 s left"
+    assert told in indexq("status").stdout
+    assert told in indexq("status", job).stdout
 
 
 def test_a_failed_job_shows_its_error(indexq: Indexq, sql: Sql, job: str) -> None:

@@ -61,12 +61,12 @@ export default class App extends Base {
     function nested() {}
   }
   get value() { return 1; }
-  [Symbol.iterator]() {}
+  [Symbol.iterator]() {} [a + b]() {}
 }
 function* gen() {}
 const arrow = async (x) => { return x };
 const LIMIT = 3, other = 4;
-exports.helper = function (a, b) {};
+exports.helper = function (a, b) {}; module.exports = class Agent {}; all[0] = function first() {};
 Foo.prototype.bar = function () {};
 const obj = { method() {}, key: () => 1, 'quoted': function() {} };
 describe('x', () => { const inner = () => 1; });
@@ -79,10 +79,13 @@ JAVASCRIPT_SYMBOLS: Expected = [
     ("run", "method", 4, 6, "App"),
     ("nested", "function", 5, 5, "App.run"),
     ("value", "method", 7, 7, "App"),
+    ("[Symbol.iterator]", "method", 8, 8, "App"),
     ("gen", "function", 10, 10, None),
     ("arrow", "function", 11, 11, None),
     ("LIMIT", "constant", 12, 12, None),
     ("helper", "function", 13, 13, None),
+    ("Agent", "class", 13, 13, None),
+    ("first", "function", 13, 13, None),
     ("bar", "function", 14, 14, None),
     ("method", "method", 15, 15, None),
     ("key", "method", 15, 15, None),
