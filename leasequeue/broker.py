@@ -13,7 +13,6 @@ from typing import Any
 import dramatiq_pg
 from dramatiq.actor import Actor
 from dramatiq.broker import Broker
-from dramatiq.common import q_name
 from dramatiq.errors import QueueJoinTimeout, QueueNotFound
 from dramatiq.message import Message
 from dramatiq.middleware import Callbacks, Middleware, Pipelines, ShutdownNotifications, TimeLimit
@@ -28,6 +27,7 @@ from .doorbell import Doorbell
 from .hooks import ListenedSignals
 from .late_bell import LateBell
 from .lease import Death, Lease, LeasedMessage, Retry, describe
+from .messages import completed
 from .meter import Meter
 from .middleware import LeaseTracking, Retries
 from .policy import Policy
@@ -46,12 +46,6 @@ SENDER_SESSIONS = 2
 
 #: Seconds between two looks of ``join()`` at the queue.
 JOIN_INTERVAL = 0.05
-
-#: Characters of a key.
-KEY_LIMIT = 500
-
-#: Options by which a message is part of a group or pipeline.
-PARTS = ("group_completion_uuid", "pipe_target")
 
 #: Seconds that a question to the database may take when the caller does not say.
 ASK_TIMEOUT = 10.0
@@ -299,27 +293,7 @@ class LeaseBroker(ListenedSignals, dramatiq_pg.PostgresBroker):  # type: ignore[
 
     def complete(self, message: Message[Any]) -> Message[Any]:
         """The message as it is stored: without dramatiq's traces of a delay, with the key and owner of its actor."""
-        message = _normal(message)
-        actor = self.actors.get(message.actor_name)
-        for name in ("key", "fairness_key"):
-            value = message.options.get(name)
-            declared = actor.options.get(name) if actor is not None else None
-            if value is None and declared is not None:
-                value = declared(*message.args, **message.kwargs)
-                if value is not None:
-                    message = message.copy(options={name: value})
-            if value is None:
-                continue
-            if not isinstance(value, str) or not 0 < len(value) <= KEY_LIMIT:
-                raise errors.MessageRefused(
-                    f"expected {name} to be a text of 1 to {KEY_LIMIT} characters, got: {value!r:.100}"
-                )
-            if name == "key" and (bound := [option for option in PARTS if option in message.options]):
-                raise errors.MessageRefused(
-                    f"expected a job with a key to stand alone, got one with {', '.join(bound)}: it may be merged into "
-                    "another job, and its group or pipeline would wait for ever"
-                )
-        return message
+        return completed(message, self.actors.get(message.actor_name))
 
     def ring_soon(self, queue_names: Iterable[str]) -> None:
         """Wake idle workers of these queues now and again within the next half second, without waiting for it."""
@@ -518,11 +492,3 @@ def send_many(
     if not isinstance(actor.broker, LeaseBroker):
         raise TypeError(f"expected an actor of a LeaseBroker, got one of a {type(actor.broker).__name__}")
     return actor.broker.enqueue_many((actor.message(*arguments) for arguments in calls), delay=delay)
-
-
-def _normal(message: Message[Any]) -> Message[Any]:
-    """A message without dramatiq's traces of a delay in worker memory: the queue's own name, no time to wait for."""
-    if message.queue_name != q_name(message.queue_name) or "eta" in message.options:
-        message = message.copy(queue_name=q_name(message.queue_name))
-        message.options.pop("eta", None)
-    return message
