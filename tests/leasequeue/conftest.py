@@ -6,10 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import callers
+import dramatiq
 import pytest
 from dramatiq import Worker
+from sql_access import Sql
 
 from leasequeue import LeaseBroker, Policy
+
+#: What the fixture ``stored`` is.
+Stored = Callable[[], list[int]]
 
 #: As in production, but an idle worker looks more often: no test waits for a poll.
 POLICY = Policy(poll_interval=0.05)
@@ -46,3 +52,30 @@ def start_worker() -> Iterator[Callable[..., Worker]]:
             return worker
 
         yield start
+
+
+@pytest.fixture
+def actor(broker: LeaseBroker) -> Any:
+    """Takes a number."""
+
+    @dramatiq.actor(broker=broker, actor_name="remember")
+    def remember(number: int) -> int:
+        return number
+
+    return remember
+
+
+@pytest.fixture
+def one(database: str) -> Iterator[callers.Caller]:
+    """A caller where the driver makes no difference."""
+    with callers.opened("psycopg2", database) as opened:
+        yield opened
+
+
+@pytest.fixture
+def stored(sql: Sql) -> Stored:
+    """The numbers that were sent and are visible to others, in the order in which they will run."""
+    return lambda: [
+        number
+        for (number,) in sql("SELECT (message -> 'args' ->> 0)::int FROM dramatiq.queue ORDER BY available_at, 1")
+    ]
