@@ -7,14 +7,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dramatiq.errors import DecodeError
 from dramatiq.message import Message
 
 from . import pooling
 from .alarm import Alarm
-from .connection import Connection, Row
+from .connection import Connection
 from .doorbell import LONGEST_PAUSE, SHORTEST_PAUSE, listen_to
 from .errors import DatabaseUnavailable, QueueError
 from .floors import Floors
@@ -61,6 +61,24 @@ MESSAGE_LIMIT = 16 * 1024 * 1024
 
 #: Weight of the newest run in the remembered duration of a run.
 NEWEST_WEIGHT = 0.05
+
+
+class Claimed(NamedTuple):
+    """A row of the statement ``claim``."""
+
+    message_id: str
+    queue_name: str
+    #: JSON; None: there is none.
+    message: str | None
+    errors: int
+    crashes: int
+    expired: bool
+    #: Seconds since it was due.
+    waited: float
+    keyed: bool
+    turn: int | None
+    #: Seconds since 1970, the database's.
+    due: float
 
 
 class Claimer(Loop):
@@ -217,7 +235,7 @@ class Claimer(Loop):
             # Nothing is ready above the floor; before we rest for longer, we look at what lies below it.
             self._sleep(connection, hungry=False, at_most=self._floors.sure_until(time.monotonic()))
 
-    def _claim(self, connection: Connection, queues: list[str], limit: int) -> list[Row]:
+    def _claim(self, connection: Connection, queues: list[str], limit: int) -> list[Claimed]:
         # Each queue is the first to be asked in turn: none starves behind a longer one.
         self._rotation = (self._rotation + 1) % len(queues)
         self._claim_no += 1  # a number for each attempt: one whose answer was lost is told from the next
@@ -238,29 +256,39 @@ class Claimer(Loop):
         except DatabaseUnavailable:
             self._unanswered.append((started, self._claim_no))  # it may have been executed all the same
             raise
+        jobs = [Claimed._make(row) for row in rows]
         # A suspect that comes late says nothing of where the others begin, nor does a job that had its turn.
-        by_time = [row for row in rows if not row[4] and not (by_turn and row[8] is not None)]
-        self._floors.claimed(by_time, seconds=time.monotonic() - started)
-        self._turns.claimed([(row[1], row[8]) for row in rows if row[8] is not None], started)
-        if rows:
+        by_time = [job for job in jobs if not job.crashes and not (by_turn and job.turn is not None)]
+        self._floors.claimed([(job.queue_name, job.due) for job in by_time], seconds=time.monotonic() - started)
+        self._turns.claimed([(job.queue_name, job.turn) for job in jobs if job.turn is not None], started)
+        if jobs:
             self.last_claim = time.monotonic()
         if served := self._turns.to_tell(started):
             told = {"queues": list(served), "turns": list(served.values())}
             connection.execute(self._serve, told, timeout=CALL_TIMEOUT)
-        return rows
+        return jobs
 
-    def _hand_out(self, rows: list[Row]) -> None:
+    def _hand_out(self, jobs: list[Claimed]) -> None:
         with self._lock:
-            self._outstanding += len(rows)
-        rows.sort(key=_due)
+            self._outstanding += len(jobs)
+        jobs.sort(key=_due)
         worker_id, claim_no = self._session.worker_id, self._claim_no
         claimed, unreadable = [], []
-        for message_id, queue_name, text, error_count, crashes, expired, waited, keyed, _, due in rows:
+        for job in jobs:
             lease = Lease(
-                message_id, queue_name, worker_id, claim_no, error_count, crashes, expired, due, waited, keyed=keyed
+                job.message_id,
+                job.queue_name,
+                worker_id,
+                claim_no,
+                job.errors,
+                job.crashes,
+                job.expired,
+                job.due,
+                job.waited,
+                keyed=job.keyed,
             )
             try:
-                claimed.append(LeasedMessage(self._readable_message(text, lease), lease))
+                claimed.append(LeasedMessage(self._readable_message(job.message, lease), lease))
             except (DecodeError, TypeError, ValueError, AttributeError) as error:
                 lease.outcome = Dead("unreadable", readable(f"expected a dramatiq message, got: {error}"))
                 unreadable.append(lease)
@@ -341,7 +369,6 @@ class Claimer(Loop):
         return min(free, BATCH_LIMIT) if free >= max(1, ahead // 2) else 0
 
 
-def _due(row: Row) -> float:
-    """When a claimed job was due: the oldest is handed out first."""
-    due: float = row[-1]
-    return due
+def _due(job: Claimed) -> float:
+    """The oldest is handed out first."""
+    return job.due

@@ -23,9 +23,6 @@ GROUP_LIMIT = 1_000
 #: Seconds that a completed job waits for company: nobody waits for the write, and each one saved is one commit less.
 GROUP_DELAY = 0.005
 
-#: Seconds to keep a result for which its actor did not say how long.
-DEFAULT_RESULT_TTL = 600.0
-
 
 #: Seconds until an outcome that the database refused is tried again: at first, and at the longest.
 REFUSED_FIRST = 1.0
@@ -129,19 +126,19 @@ class Finisher(Loop):
         if not self._batch:
             return
         connection = self.connection()
-        done = [lease for lease in self._batch if isinstance(lease.outcome, Done)]
-        handed_back = [lease for lease in self._batch if isinstance(lease.outcome, HandBack)]
         if returning := [lease for lease in self._batch if lease.keyed and isinstance(lease.outcome, RETURNS)]:
             self._give_way(returning, connection)
-        handed_back = [lease for lease in handed_back if lease in self._batch]
+        done = [lease for lease in self._batch if isinstance(lease.outcome, Done)]
+        handed_back = [lease for lease in self._batch if isinstance(lease.outcome, HandBack)]
         others = [lease for lease in self._batch if isinstance(lease.outcome, Retry | Dead | PutBack)]
         # Those with keys one by one: who waits for a key must hold nothing that others wait for.
-        keyed = [[lease] for lease in handed_back if lease.keyed]
-        handed_back = [lease for lease in handed_back if not lease.keyed]
-        groups = [(done, self._write_done), *((group, self._write_hand_back) for group in (handed_back, *keyed))]
-        for group, write in groups:
+        together = [lease for lease in handed_back if not lease.keyed]
+        alone = [[lease] for lease in handed_back if lease.keyed]
+        if done:
+            self._write(done, connection, self._write_done)
+        for group in (together, *alone):
             if group:
-                self._write(group, connection, write)
+                self._write(group, connection, self._write_hand_back)
         for lease in others:
             self._write([lease], connection, self._write_one)
         self._sent_before = False

@@ -8,7 +8,7 @@ commit, a job that was handed back or rescued) are found by a look from the star
 
 from __future__ import annotations
 
-from .connection import Row
+from collections.abc import Iterable
 
 #: Seconds between two looks from the start, while there is work above the floor.
 LOOK_EVERY = 0.5
@@ -48,10 +48,10 @@ class Floors:
         """Look from the start with the next claim: something below can be claimed now. From any thread."""
         self._look_at = 0.0
 
-    def claimed(self, rows: list[Row], *, seconds: float) -> None:
-        """What the claim brought: rows with the queue's name in place 1 and the time in the last."""
-        for row in rows:
-            queue_name, due = row[1], row[-1] - MARGIN
+    def claimed(self, jobs: Iterable[tuple[str, float]], *, seconds: float) -> None:
+        """What the claim brought: queue and time of each job. ``seconds``: how long it took."""
+        for queue_name, time_due in jobs:
+            due = time_due - MARGIN
             if due > self._floors.get(queue_name, START):
                 self._floors[queue_name] = due
         if self._looking:

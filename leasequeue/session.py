@@ -239,7 +239,6 @@ class WorkerSession:
     def vital_signs(self) -> dict[str, Any]:
         """What a heartbeat tells of this process, besides that it lives. Ages are seconds."""
         now = time.monotonic()
-        loops = (self._claimer, self._finisher, self._keeper)
         threads = self._worker.workers if self._worker is not None else []
         return {
             "claimed": None if self._claimer.last_claim is None else now - self._claimer.last_claim,
@@ -247,7 +246,7 @@ class WorkerSession:
             "live_threads": sum(thread.is_alive() for thread in threads) if threads else None,
             "loops": json.dumps(
                 {
-                    **{loop.role: round(now - loop.last_good, 1) for loop in loops},
+                    **{loop.role: round(now - loop.last_good, 1) for loop in self.loops},
                     "notified": None if self.way is None else self.way.notified,
                     "claiming": self.is_claiming,
                 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -84,7 +85,7 @@ def runner(checkout: Path, empty_database: str, tmp_path: Path) -> Iterator[Runn
         DOCUMENTED_DATABASE: empty_database,
         DOCUMENTED_REPOSITORY: other.url,
         # without the installation that comes first, which scripts/bootstrap.py has tests of its own for
-        "scripts/dev-start.sh": f"HEALTH_PORT={ports['8000']} {sys.executable} scripts/dev_start.py",
+        "scripts/dev-start.sh": f"HEALTH_PORT={ports['8000']} {shlex.quote(sys.executable)} scripts/dev_start.py",
         **ports,
     }
     running = Runner(directory, empty_database, environ, stand_ins, logs)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
+from ports import free_port
 from process_facts import processes_below
 from throwaway_postgres import ThrowawayPostgres
 from waiting import wait_until
@@ -39,13 +39,6 @@ QUICK = {"HEALTH_STALLED_SECONDS": "2", "LOOP_STUCK_SECONDS": "8", "HEARTBEAT_SE
 
 #: Holds an answer to what /openapi.json says of it.
 ANSWER = Draft202012Validator({**openapi(), "$ref": "#/components/schemas/Answer"})
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Program:

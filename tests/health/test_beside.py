@@ -12,11 +12,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from ports import free_port
 from waiting import wait_until
 
 from health.beside import SESSION_NICENESS
 
-from .conftest import House, free_port
+from .conftest import House
 from .test_states import put, wait_for_running
 
 

@@ -8,10 +8,11 @@ from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
+from ports import free_port
 from throwaway_postgres import ThrowawayPostgres
 from waiting import wait_until
 
-from .conftest import House, Program, free_port
+from .conftest import House, Program
 from .test_states import count, put
 
 REPOSITORY_ID = "77aa0000-0000-4000-8000-000000000001"

@@ -15,11 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
+from ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from waiting import wait_until
 
-from .conftest import ROOT, House, Probe, free_port
+from .conftest import ROOT, House, Probe
 
 DEPLOY = ROOT / "deploy"
 DOCUMENT = ROOT / "docs" / "metrics.md"

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
+from ports import free_port
 from sql_access import Sql
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -19,7 +20,7 @@ from health import Checks, Scope, make_app
 from health.app import openapi
 from leasequeue import LeaseBroker, migrations
 
-from .conftest import ANSWER, ROUTES, House, Probe, free_port
+from .conftest import ANSWER, ROUTES, House, Probe
 
 #: Probes at once: more than a process has threads for them.
 PROBES = 60

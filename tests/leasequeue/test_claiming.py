@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 from uuid import uuid4
 
 import dramatiq
@@ -28,18 +27,14 @@ StartWorker = Callable[..., dramatiq.Worker]
 NO_POLLS = Policy(poll_interval=30)
 
 
-def row(queue: str, due: float) -> tuple[Any, ...]:
-    return ("id", queue, "{}", 0, 0, False, due)
-
-
 def test_a_claim_starts_where_the_last_one_ended_and_looks_from_the_start_now_and_then() -> None:
     floors = Floors()
     assert floors.of(["a", "b"], now=0.0) == [START, START]
     assert floors.sure_until(now=0.0) == float("inf"), "all of the queue was looked at"
-    floors.claimed([row("a", 100.0), row("a", 101.0)], seconds=0.001)
+    floors.claimed([("a", 100.0), ("a", 101.0)], seconds=0.001)
     assert floors.of(["a", "b"], now=0.1) == [101.0 - MARGIN, START]
     assert floors.sure_until(now=0.1) == pytest.approx(0.4), "what lies below must be looked at soon"
-    floors.claimed([row("a", 50.0)], seconds=0.001)
+    floors.claimed([("a", 50.0)], seconds=0.001)
     assert floors.of(["a"], now=0.2) == [101.0 - MARGIN]
     assert floors.of(["a"], now=0.6) == [START]
     floors.claimed([], seconds=0.1)

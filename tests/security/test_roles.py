@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -15,6 +14,7 @@ import psycopg2
 import psycopg2.errors
 import pytest
 from git_repositories import Repository
+from ports import free_port
 from processes import Command
 from waiting import wait_until
 
@@ -53,12 +53,6 @@ INSERT INTO dramatiq.worker (worker_id, host, pid, threads, queues, backend_pid,
 SELECT %s, 'elsewhere', 1, 1, '{}', pid, backend_start, now() - interval '9 s'
   FROM pg_stat_activity WHERE pid = pg_backend_pid()
 """
-
-
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def test_a_worker_indexes_a_repository_and_does_what_an_operator_asks(
