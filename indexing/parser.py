@@ -21,6 +21,9 @@ from indexing.frames import Parsed
 #: Exit code of a parser that cannot load a language: a wheel is missing or broken.
 CANNOT_LOAD = 70
 
+#: How far parsers give way to other processes; 0 to 19 as `nice` counts.
+NICENESS = 10
+
 #: Where a NUL byte says that a file is not text: git's own rule, in bytes.
 _BINARY_LOOK_BYTES = 8000
 
@@ -134,6 +137,8 @@ def _limit(memory_bytes: int) -> None:
     # A crash is expected now and then: no core file, and no file at all, is to be written for it.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    # Whoever answers people, and the heartbeat of our own parent, go first on a busy machine.
+    os.nice(NICENESS)
 
 
 def _arm(seconds: float) -> None:

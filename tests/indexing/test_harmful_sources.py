@@ -15,9 +15,10 @@ from git_repositories import Repository
 from index_database import Index
 from waiting import wait_until
 
-from indexing import languages, parsers
+from indexing import frames, languages, parsers
 from indexing.errors import TransientIndexError
 from indexing.limits import Limits
+from indexing.parser import NICENESS
 from indexing.report import Progress
 
 Make = Callable[..., Repository]
@@ -227,3 +228,15 @@ def test_parsers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         assert all(Path(f"/proc/{int(pid)}/cmdline").read_bytes() for pid in pids)
         parent.kill()
         wait_until(lambda: not any(_is_running(int(pid)) for pid in pids))
+
+
+def test_a_parser_gives_way_to_whoever_answers_people() -> None:
+    command = [sys.executable, "-m", "indexing.parser", "1", "1", str(1024**3), "10"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(parsers.__file__).parents[1]
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.read(len(frames.READY)) == frames.READY
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+        process.stdin.close()
