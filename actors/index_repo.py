@@ -196,6 +196,7 @@ def _cache_at_home() -> str | None:
 def _progress_writer(connection: psycopg2.extensions.connection, request: IndexRequest) -> Callable[[Progress], None]:
     def write(progress: Progress) -> None:
         with connection, connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit TO off")  # a figure that a server crash may take
             jobs.report_progress(cursor, request.index_job_id, progress)
             broker.hold_lease(cursor)
 

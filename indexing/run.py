@@ -108,8 +108,11 @@ class _Run:
         self.how = publish.reading(self.limits)
 
     @contextmanager
-    def transaction(self) -> Iterator[Cursor]:
+    def transaction(self, *, is_last: bool = False) -> Iterator[Cursor]:
+        """One transaction. Only the last of a run waits for the disk: what came before is there by then."""
         with self.connection, self.connection.cursor() as cursor:
+            if not is_last:
+                cursor.execute("SET LOCAL synchronous_commit TO off")
             yield cursor
 
     def open(self, url: str) -> Source:
@@ -131,7 +134,7 @@ class _Run:
             return None
         commit_id, report = published
         total = report.files_processed + report.files_skipped
-        with self.reporter.phase("publish", files_total=total), self.transaction() as cursor:
+        with self.reporter.phase("publish", files_total=total), self.transaction(is_last=True) as cursor:
             publish.publish_again(cursor, self.repository_id, commit_id)
             self._ask_to_publish(cursor)
         return replace(report, seconds=self.reporter.seconds)
@@ -246,7 +249,7 @@ class _Run:
     def _publish_listing(self, listing_id: int, sha: str, cpp_sources: int) -> IndexReport:
         """The one moment at which readers see the commit."""
         with self._giving_up(listing_id):
-            with self.reporter.phase("publish"), self.transaction() as cursor:
+            with self.reporter.phase("publish"), self.transaction(is_last=True) as cursor:
                 report = publish.publish_listing(
                     cursor, self.repository_id, listing_id, sha, self.how, cpp_sources, self.reporter.seconds
                 )
@@ -255,7 +258,8 @@ class _Run:
 
     def _publish_changes(self, base: Base, changes: Changes, sha: str) -> IndexReport:
         """The same for a commit that is told by its changes."""
-        with self.reporter.phase("publish", files_total=changes.file_count), self.transaction() as cursor:
+        phase = self.reporter.phase("publish", files_total=changes.file_count)
+        with phase, self.transaction(is_last=True) as cursor:
             report = publish.publish_changes(
                 cursor, self.repository_id, base, changes, sha, self.how, self.reporter.seconds
             )
