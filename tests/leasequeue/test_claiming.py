@@ -78,8 +78,11 @@ def test_a_job_that_appears_below_the_floor_is_run_while_others_keep_coming(
         stream.join()
 
 
+@pytest.mark.parametrize("statement", ["claim", "claim_by_turn"])
 @pytest.mark.parametrize("others", [0, 20_000])
-def test_a_claim_reads_a_few_pages_whatever_waits_beside_it(others: int, database: str, sql: Sql) -> None:
+def test_a_claim_reads_a_few_pages_whatever_waits_beside_it(
+    others: int, statement: str, database: str, sql: Sql
+) -> None:
     sql("ALTER TABLE dramatiq.queue SET (autovacuum_enabled = off)")
     sql(
         "INSERT INTO dramatiq.worker (worker_id, host, pid, threads, queues) VALUES (gen_random_uuid(), '', 1, 1, '{}')"
@@ -93,12 +96,18 @@ def test_a_claim_reads_a_few_pages_whatever_waits_beside_it(others: int, databas
     sql(fill, "elsewhere", "queued", "0", None, others)
     sql(fill, "here", "rejected", "0", "permanent", others)
     sql("UPDATE dramatiq.queue SET crashes = 1 WHERE queue_name = 'elsewhere'")
+    sql(
+        "INSERT INTO dramatiq.queue (message_id, queue_name, state, message, key, fairness_key, turn) "
+        "SELECT gen_random_uuid(), 'here', 'queued', '{}', 'a ' || n, 'owner ' || n %% 100, n "
+        "FROM generate_series(1, %s) AS n",
+        others,
+    )
     ((worker_id,),) = sql("SELECT worker_id::text FROM dramatiq.worker")
 
     connection = psycopg2.connect(database)
     try:
         with connection, connection.cursor() as cursor:
-            *settings, claim = Queries("dramatiq")["claim"].split(";\n")
+            *settings, claim = Queries("dramatiq")[statement].split(";\n")
             for setting in settings:
                 cursor.execute(setting)
             cursor.execute(
@@ -108,6 +117,7 @@ def test_a_claim_reads_a_few_pages_whatever_waits_beside_it(others: int, databas
                     "claim_no": 1,
                     "queues": ["here"],
                     "floors": [START],
+                    "turn_floors": [0],
                     "limit": 1,
                     "suspects": 1,
                 },
