@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from uuid import UUID, uuid5
 
 import dramatiq
@@ -12,7 +11,7 @@ from psycopg2 import errorcodes
 from broker import broker, settings
 from leasequeue import PermanentError, current_lease
 
-from .index_repo import CONNECT_TIMEOUT, enqueue_index_job
+from .index_repo import enqueue_index_job, opened_connection
 
 
 @dramatiq.actor(broker=broker, actor_name="index_on_schedule", queue_name=settings.queue_name)
@@ -30,11 +29,7 @@ def index_on_schedule(repository_id: str, commit_sha: str | None = None) -> None
     assert lease is not None, "it runs under a lease"
     index_job_id = str(uuid5(UUID(lease.message_id), "index job"))
     try:
-        with (
-            closing(psycopg2.connect(settings.supabase_db_url, connect_timeout=CONNECT_TIMEOUT)) as connection,
-            connection,
-            connection.cursor() as cursor,
-        ):
+        with opened_connection() as connection, connection, connection.cursor() as cursor:
             message = enqueue_index_job(cursor, repository_id, commit_sha, index_job_id=index_job_id)
             broker.hold_lease(cursor)
     except psycopg2.Error as error:

@@ -77,7 +77,7 @@ def index_repo(index_job_id: str, repository_id: str, commit_sha: str | None = N
       Exception: anything that may pass: a network, a database. Retried.
     """
     request = IndexRequest.checked(index_job_id, repository_id, commit_sha)
-    with _connection() as work, _connection() as notes, _failure_recorded(notes, request):
+    with opened_connection() as work, opened_connection() as notes, _failure_recorded(notes, request):
         repository = _begin(notes, request)
         report = index_commit(
             work,
@@ -96,7 +96,8 @@ def index_repo(index_job_id: str, repository_id: str, commit_sha: str | None = N
 
 
 @contextmanager
-def _connection() -> Iterator[psycopg2.extensions.connection]:
+def opened_connection() -> Iterator[psycopg2.extensions.connection]:
+    """A session of an actor's own: it neither waits for ever for a server that is gone, nor outlives the block."""
     connection = psycopg2.connect(
         settings.supabase_db_url, connect_timeout=CONNECT_TIMEOUT, application_name="indexq index", **KEEPALIVE
     )
@@ -250,7 +251,7 @@ def record_death(death: Death) -> None:
 def _record_end(args: Iterable[Any], kwargs: dict[str, Any], text: str, *, errors: int) -> None:
     named = dict(zip(("index_job_id", "repository_id", "commit_sha"), args, strict=False))
     index_job_id = {**named, **kwargs}.get("index_job_id")
-    with _connection() as connection, connection, connection.cursor() as cursor:
+    with opened_connection() as connection, connection, connection.cursor() as cursor:
         jobs.mark_failed(cursor, str(index_job_id), text, retry_count=errors, final=True)
 
 
