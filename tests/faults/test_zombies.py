@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from types import ModuleType
 
+import pytest
 from sql_access import Sql
 from waiting import let_pass, wait_until
 
@@ -40,6 +41,9 @@ def test_a_worker_that_was_stopped_for_two_leases_changes_nothing_when_it_goes_o
     wait_until(lambda: sql(DONE) == [(2,)], 10, "work does not go on")
 
 
+@pytest.mark.direct(
+    "it stops sessions by name: the pooler's have none of ours, so one worker would be cut off and its judge not"
+)
 def test_a_healthy_job_of_ten_leases_is_never_started_a_second_time(
     fault_actors: ModuleType, start_workers: StartWorkers, sql: Sql
 ) -> None:
