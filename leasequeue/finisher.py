@@ -203,7 +203,9 @@ class Finisher(Loop):
         group = sorted(group, key=lambda lease: lease.message_id)
         try:
             rows = connection.execute(
-                self._queries["give_way"], {**_fences(group), "keep": self._keep_done}, timeout=CALL_TIMEOUT
+                self._queries["give_way"],
+                {**_fences(group), "crashed": False, "keep": self._keep_done},
+                timeout=CALL_TIMEOUT,
             )
         except errors.DatabaseUnavailable as error:
             if error.trouble is not Trouble.CONFLICT:

@@ -185,8 +185,24 @@ class Keeper(Loop):
             return
         rescued = self._take_over(connection, dead, keyed=False)
         # One by one: who waits for a key must hold nothing that others wait for.
-        while len(rescued) < RESCUE_BITE and (one := self._take_over(connection, dead, keyed=True)):
+        while rescued < RESCUE_BITE and (one := self._take_over(connection, dead, keyed=True)):
             rescued += one
+        self._give_way(connection, dead)
+
+    def _take_over(self, connection: Connection, dead: list[Row], *, keyed: bool) -> int:
+        """Make jobs of the dead due again, or dead. Returns how many."""
+        parameters = {
+            "dead": [worker_id for worker_id, _, _, _ in dead],
+            "workers": [f"pid {pid} on {host}" for _, host, pid, _ in dead],
+            "deaths": [self._what_happened(host, pid, death) for _, host, pid, death in dead],
+            "crash_limit": self._policy.crash_limit,
+            "keyed": keyed,
+            "limit": 1 if keyed else RESCUE_BITE,
+        }
+        try:
+            rescued = connection.execute(self._queries["rescue"], parameters, timeout=CALL_TIMEOUT)
+        except AlreadyQueued:
+            return 0  # a newer job with the key came at this moment: this one gives way
         for message_id, queue_name, state, crashes, worker_id, error in rescued:
             self._log.warning(
                 "job_rescued job_id=%s queue=%s state=%s crashes=%s worker=%s",
@@ -198,33 +214,25 @@ class Keeper(Loop):
             )
             if state == "rejected":
                 self._tell(Death(message_id, queue_name, "crashed", error))
-        self._give_way(connection, dead)
         if rescued:
             self._session.rescued += len(rescued)
             self._session.look_again()
-
-    def _take_over(self, connection: Connection, dead: list[Row], *, keyed: bool) -> list[Row]:
-        parameters = {
-            "dead": [worker_id for worker_id, _, _, _ in dead],
-            "workers": [f"pid {pid} on {host}" for _, host, pid, _ in dead],
-            "deaths": [self._what_happened(host, pid, death) for _, host, pid, death in dead],
-            "crash_limit": self._policy.crash_limit,
-            "keyed": keyed,
-            "limit": 1 if keyed else RESCUE_BITE,
-        }
-        try:
-            return connection.execute(self._queries["rescue"], parameters, timeout=CALL_TIMEOUT)
-        except AlreadyQueued:
-            return []  # a newer job with the key came at this moment: this one gives way
+        return len(rescued)
 
     def _give_way(self, connection: Connection, dead: list[Row]) -> None:
         """End the jobs of the dead of which a newer one with the same key waits."""
-        parameters = {"dead": [worker_id for worker_id, _, _, _ in dead], "keep": self._policy.keep_done}
-        for _ in range(RESCUE_BITE):
-            rows = connection.execute(self._queries["rescue_superseded"], parameters, timeout=CALL_TIMEOUT)
-            if not rows:
-                return
-            for message_id, queue_name, newer in rows:
+        parameters = {"dead": [worker_id for worker_id, _, _, _ in dead], "limit": RESCUE_BITE}
+        for message_id, queue_name, worker_id, claim_no in connection.execute(
+            self._queries["superseded"], parameters, timeout=CALL_TIMEOUT
+        ):
+            one = {
+                "message_ids": [message_id],
+                "worker_ids": [worker_id],
+                "claim_nos": [claim_no],
+                "crashed": True,
+                "keep": self._policy.keep_done,
+            }
+            for _, newer in connection.execute(self._queries["give_way"], one, timeout=CALL_TIMEOUT):
                 self._log.info(
                     "job_superseded job_id=%s queue=%s by=%s: a newer job with its key waits",
                     message_id,

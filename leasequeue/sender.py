@@ -98,7 +98,7 @@ class Sender:
 
     def place(self, message: Message[Any], *, delay: float, expire_after: float | None) -> Placed:
         """Store one message that has a key or an owner. It may be merged into one that waits: says which job it is."""
-        row = {**self._row(message, delay, expire_after), **_shares(message), "may_be_stored": False}
+        row = {**self._row(message, delay, expire_after), "may_be_stored": False}
         rows = self._execute("place", row, message.queue_name, row["message_id"], self._timeout)
         return Placed(*rows[0])
 
@@ -108,7 +108,7 @@ class Sender:
         if not has_shares(message):
             cursor.execute(self._queries["enqueue_or_replace"], row)
             return Placed(message.message_id, False)
-        cursor.execute(self._queries["place"], {**row, **_shares(message), "may_be_stored": False})
+        cursor.execute(self._queries["place"], {**row, "may_be_stored": False})
         return Placed(*cursor.fetchone())
 
     def place_many(
@@ -281,7 +281,3 @@ def placed_by(answer: str) -> dict[str, Placed]:
 def has_shares(message: Message[Any]) -> bool:
     """Whether a message has a key or an owner, which takes the longer way into the queue."""
     return message.options.get("key") is not None or message.options.get("fairness_key") is not None
-
-
-def _shares(message: Message[Any]) -> dict[str, str | None]:
-    return {name: message.options.get(name) for name in ("key", "fairness_key")}

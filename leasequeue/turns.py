@@ -40,8 +40,8 @@ class Turns:
         return self._by_turn
 
     def floors(self, queues: list[str], *, looking: bool) -> list[int]:
-        """The turn from which each queue is read. ``looking``: from the start, for what appeared below."""
-        return [START if looking else self._served.get(queue_name, START) for queue_name in queues]
+        """The turn from which each queue is read: where newcomers are told to begin. ``looking``: from the start."""
+        return [START if looking else self._told.get(queue_name, START) for queue_name in queues]
 
     def claimed(self, turns: list[tuple[str, int]], now: float) -> None:
         """What a claim brought: queue and turn of each job that had one."""

@@ -166,6 +166,7 @@ class DeadLetters:
                 "message_ids": message_ids,
                 "worker_ids": nobody,
                 "claim_nos": nobody,
+                "crashed": False,
                 "keep": self._broker.policy.keep_done,
             },
         )

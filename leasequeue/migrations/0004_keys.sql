@@ -8,7 +8,7 @@
 --   consumed, rejected --give way--> (done)   it should wait again, but a newer job with its key waits: merged_into names it
 
 ALTER TABLE queue
-  ADD COLUMN key          text,     -- actor and key: at most one row of it is queued, and one consumed
+  ADD COLUMN key          text,     -- key_of(message): at most one row of it is queued, and one consumed
   ADD COLUMN fairness_key text,     -- who it is done for: owners take turns
   ADD COLUMN turn         bigint;   -- its place among them; null: it is claimed by its time alone
 
@@ -32,6 +32,13 @@ CREATE INDEX queue_owner ON queue (queue_name, fairness_key, turn) WHERE state =
 -- Each function below sees this schema and nothing else, whoever calls it; what is temporary comes last.
 SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true);
 
+-- What a job shares with those that are the same work: its actor and its key, told apart whatever is in them.
+CREATE FUNCTION key_of(message jsonb)
+RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path TO pg_catalog, pg_temp
+RETURN CASE WHEN message #>> '{options,key}' IS NOT NULL
+            THEN jsonb_build_array(message -> 'actor_name', message #> '{options,key}')::text END;
+REVOKE ALL ON FUNCTION key_of FROM PUBLIC;
+
 -- Whether a job of a key runs. A function, since planning it would cost each claim what few jobs need.
 CREATE FUNCTION key_runs(wanted text)
 RETURNS boolean LANGUAGE plpgsql STABLE SET search_path FROM CURRENT SET enable_seqscan TO off AS $$
@@ -41,17 +48,18 @@ END
 $$;
 REVOKE ALL ON FUNCTION key_runs FROM PUBLIC;
 
--- Stores a job that has a key or an owner. All that do so go through here, whatever their language.
+-- Stores a job whose message has a key or an owner. All that do so go through here, whatever their language.
 -- A job of the same key that waits is replaced: it keeps its id, its place and whether it is under suspicion of killing
 -- workers (I3); its message, budgets and time are those of the newest. The turn is the one behind the last that its owner
 -- has, or the one being served: so a newcomer is next, and owners take turns.
 -- may_be_stored: the answer to an earlier call was lost (I1: a second one must change nothing).
 CREATE FUNCTION place(new_id uuid, queue text, message jsonb, delay interval, expire_after interval, errors integer,
-                      key text, fairness_key text, may_be_stored boolean)
+                      may_be_stored boolean)
 RETURNS TABLE (job_id uuid, merged boolean) LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan TO off AS $$
 #variable_conflict use_column
 DECLARE
-  full_key text := (message ->> 'actor_name') || ' ' || place.key;
+  new_key text := key_of(message);
+  owner text := message #>> '{options,fairness_key}';
   now_served bigint;
   new_turn bigint;
 BEGIN
@@ -60,19 +68,21 @@ BEGIN
     RETURN QUERY SELECT new_id, false;
     RETURN;
   END IF;
-  IF place.fairness_key IS NOT NULL AND coalesce(place.delay, '0') <= interval '0' THEN
+  IF owner IS NOT NULL AND coalesce(place.delay, '0') <= interval '0' THEN
     now_served := coalesce((SELECT s.served FROM share AS s WHERE s.queue_name = place.queue), 0);
     new_turn := coalesce((SELECT max(q.turn) + 1 FROM queue AS q
                            WHERE q.state = 'queued' AND q.queue_name = place.queue
-                             AND q.fairness_key = place.fairness_key AND q.turn >= now_served), now_served);
+                             AND q.fairness_key = owner AND q.turn >= now_served), now_served);
   END IF;
-  -- The same id again replaces the job: whoever runs the old one has lost it (I6).
-  DELETE FROM queue AS q WHERE q.message_id = new_id AND q.state <> 'queued';
+  -- The same id again replaces the job: whoever runs the old one has lost it (I6). One that waits under this key is replaced
+  -- below.
+  DELETE FROM queue AS q
+   WHERE q.message_id = new_id AND (q.state <> 'queued' OR new_key IS NULL OR q.key IS DISTINCT FROM new_key);
   RETURN QUERY
   INSERT INTO queue AS q
     (message_id, queue_name, state, message, available_at, expires_at, errors, key, fairness_key, turn)
   VALUES (new_id, place.queue, 'queued', place.message, now() + coalesce(place.delay, '0'),
-          now() + coalesce(place.delay, '0') + place.expire_after, place.errors, full_key, place.fairness_key, new_turn)
+          now() + coalesce(place.delay, '0') + place.expire_after, place.errors, new_key, owner, new_turn)
   ON CONFLICT (key, state) WHERE key IS NOT NULL AND state IN ('queued', 'consumed') DO UPDATE SET
     queue_name = EXCLUDED.queue_name, mtime = now(),
     message = jsonb_set(EXCLUDED.message, '{message_id}', to_jsonb(q.message_id::text)),
@@ -155,7 +165,7 @@ BEGIN
   SELECT p.job_id, p.merged
     FROM place(new_id, queue, stored, delay,
                coalesce(nullif((options ->> 'max_age')::numeric, 0)::float8 * interval '1 millisecond', interval '24 hours'), 0,
-               key, fairness_key, false) AS p;
+               false) AS p;
 END
 $$;
 REVOKE ALL ON FUNCTION enqueue FROM PUBLIC;

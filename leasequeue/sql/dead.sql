@@ -151,7 +151,7 @@ INSERT INTO {schema}.queue AS q
 SELECT f.message_id, f.queue_name, 'rejected', now(), f.message, now(), coalesce(f.enqueued_at, f.died_at, now()),
        f.first_enqueued_at, f.reason, f.error, coalesce(f.starts, 0), coalesce(f.errors, 0), coalesce(f.crashes, 0),
        coalesce(f.redriven, 0),
-       (f.message ->> 'actor_name') || ' ' || (f.message #>> '{options,key}'), f.message #>> '{options,fairness_key}',
+       {schema}.key_of(f.message), f.message #>> '{options,fairness_key}',
        {schema}.with_attempt(f.attempts, f.died_at, NULL, 'imported', concat_ws(': ', f.reason, f.error))
   FROM jsonb_to_recordset(%(letters)s::jsonb) AS f (
     message_id uuid, queue_name text, message jsonb, enqueued_at timestamptz, first_enqueued_at timestamptz,

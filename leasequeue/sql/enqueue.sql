@@ -48,7 +48,7 @@ ON CONFLICT (message_id) DO NOTHING
 -- A job with a key or an owner. Returns its id, which is another one's when it was merged into that.
 SELECT job_id::text, merged
   FROM {schema}.place(%(message_id)s::uuid, %(queue_name)s, %(message)s::jsonb, %(delay)s::interval,
-                      %(expire_after)s::interval, %(errors)s, %(key)s, %(fairness_key)s, %(may_be_stored)s)
+                      %(expire_after)s::interval, %(errors)s, %(may_be_stored)s)
 
 -- name: place_many
 -- The same for many; of one key the last one stays. One caller at a time, who first locks the rows that are there in the
@@ -56,17 +56,16 @@ SELECT job_id::text, merged
 SELECT FROM {schema}.chore WHERE name = 'place_many' FOR UPDATE;
 SELECT FROM {schema}.queue AS q
  WHERE q.key IS NOT NULL AND q.state = 'queued'
-   AND q.key = ANY (ARRAY(SELECT (m ->> 'actor_name') || ' ' || (m #>> '{options,key}')
-                            FROM jsonb_array_elements(%(messages)s::jsonb) AS many (m)))
+   AND q.key = ANY (ARRAY(SELECT {schema}.key_of(m) FROM jsonb_array_elements(%(messages)s::jsonb) AS many (m)))
  ORDER BY q.message_id
    FOR UPDATE;
 SELECT one.message ->> 'message_id', placed.job_id::text, placed.merged
-  FROM (SELECT m AS message, m #>> '{options,key}' AS key, m #>> '{options,fairness_key}' AS fairness_key
+  FROM (SELECT m AS message
           FROM jsonb_array_elements(%(messages)s::jsonb) WITH ORDINALITY AS many (m, place)
-         ORDER BY (m ->> 'actor_name') || ' ' || (m #>> '{options,key}'), place
+         ORDER BY {schema}.key_of(m), place
         OFFSET 0) AS one
  CROSS JOIN LATERAL {schema}.place((one.message ->> 'message_id')::uuid, one.message ->> 'queue_name', one.message,
-                                   %(delay)s::interval, %(expire_after)s::interval, 0, one.key, one.fairness_key, true) AS placed
+                                   %(delay)s::interval, %(expire_after)s::interval, 0, true) AS placed
 
 -- name: enqueue_inside
 -- I1: in the caller's transaction, so seen at its commit. By whichever driver: hence one parameter, a text, and one in the
@@ -112,13 +111,13 @@ WITH given AS (
   SELECT one.m ->> 'message_id' AS message_id, p.job_id, p.merged
     FROM (SELECT given.*, m, place
             FROM given CROSS JOIN LATERAL jsonb_array_elements(jobs -> 'messages') WITH ORDINALITY AS many (m, place)
-           ORDER BY (m ->> 'actor_name') || ' ' || (m #>> '{options,key}'), place
+           ORDER BY {schema}.key_of(m), place
           OFFSET 0) AS one
    CROSS JOIN LATERAL {schema}.place(
      (m ->> 'message_id')::uuid, m ->> 'queue_name', m,
      CASE WHEN delay > interval '0' THEN delay + age ELSE delay END,
      CASE WHEN delay > interval '0' THEN expire_after ELSE expire_after + age END,
-     coalesce((m #>> '{options,retries}')::integer, 0), m #>> '{options,key}', m #>> '{options,fairness_key}', false) AS p
+     coalesce((m #>> '{options,retries}')::integer, 0), false) AS p
 )
 SELECT jsonb_agg(jsonb_build_array(message_id, job_id, merged))::text FROM placed
 

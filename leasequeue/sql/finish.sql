@@ -101,6 +101,8 @@ RETURNING q.message_id::text, q.state::text
 -- name: give_way
 -- A job that should wait again, of which a newer one with its key waits already: that one stands for it, and this one is
 -- done. Rows that nobody runs have neither worker nor claim. Returns those that gave way; the others wait as they should.
+-- I3: when its worker died in it, the newer one is under suspicion from now on, or whoever kills workers would never be
+-- found as long as somebody goes on sending it.
 SET LOCAL lock_timeout TO '1s';
 WITH held AS (
   SELECT q.message_id, newer.message_id AS merged_into
@@ -114,8 +116,11 @@ WITH held AS (
      FOR UPDATE OF q
 ), gone AS (
   DELETE FROM {schema}.queue AS q USING held AS r WHERE q.message_id = r.message_id
-  RETURNING q.message_id, q.queue_name, q.message, q.enqueued_at, q.mtime, q.starts, q.errors, q.crashes, q.attempts,
-            r.merged_into
+  RETURNING q.message_id, q.queue_name, q.message, q.enqueued_at, q.mtime, q.starts, q.errors,
+            q.crashes + (%(crashed)s AND q.begun)::integer AS crashes, q.attempts, r.merged_into
+), suspected AS (
+  UPDATE {schema}.queue AS q SET crashes = greatest(q.crashes, 1)
+    FROM gone WHERE %(crashed)s AND q.message_id = gone.merged_into AND gone.crashes > 0
 )
 INSERT INTO {schema}.done AS d
   (message_id, queue_name, message, enqueued_at, started_at, finished_at, starts, errors, crashes, attempts, keep_until,

@@ -25,13 +25,14 @@ WITH tick AS (
   UPDATE {schema}.schedule
      SET next_at = %(next_at)s, last_at = next_at, last_id = %(message_id)s
    WHERE name = %(name)s AND next_at = %(due_at)s AND next_at <= now()
-  RETURNING queue_name, message #>> '{options,key}' AS key, message #>> '{options,fairness_key}' AS fairness_key,
+  RETURNING queue_name,
+            message #>> '{options,key}' IS NOT NULL OR message #>> '{options,fairness_key}' IS NOT NULL AS is_placed,
             message || jsonb_build_object('message_id', %(message_id)s::text,
                                           'message_timestamp', (extract(epoch FROM now()) * 1000)::bigint) AS message
 ), sent AS (
   INSERT INTO {schema}.queue (message_id, queue_name, state, message, expires_at)
   SELECT %(message_id)s, queue_name, 'queued', message, now() + %(expire_after)s * interval '1 second'
-    FROM tick WHERE key IS NULL AND fairness_key IS NULL
+    FROM tick WHERE NOT is_placed
   ON CONFLICT (message_id) DO NOTHING
   RETURNING message_id::text, queue_name
 )
@@ -40,5 +41,5 @@ UNION ALL
 SELECT placed.job_id::text, tick.queue_name
   FROM tick
  CROSS JOIN LATERAL {schema}.place(%(message_id)s::uuid, tick.queue_name, tick.message, '0',
-                                   %(expire_after)s * interval '1 second', 0, tick.key, tick.fairness_key, true) AS placed
- WHERE tick.key IS NOT NULL OR tick.fairness_key IS NOT NULL
+                                   %(expire_after)s * interval '1 second', 0, true) AS placed
+ WHERE tick.is_placed

@@ -110,32 +110,11 @@ UPDATE {schema}.queue AS q
  WHERE q.message_id = d.message_id
 RETURNING q.message_id::text, q.queue_name, q.state::text, q.crashes, d.worker_id::text, q.error
 
--- name: rescue_superseded
--- One of the others that a dead worker ran: a newer job with its key waits already and stands for it. I3: that one is under
--- suspicion from now on, or whoever kills workers would never be found as long as somebody goes on sending it.
-SET LOCAL lock_timeout TO '1s';
-WITH held AS (
-  SELECT q.message_id, newer.message_id AS merged_into
-    FROM unnest(%(dead)s::uuid[]) AS dead (worker_id)
-    JOIN {schema}.queue AS q ON q.state = 'consumed' AND q.worker_id = dead.worker_id
-    JOIN {schema}.queue AS newer ON newer.key = q.key AND newer.state = 'queued'
-   ORDER BY q.message_id
-   LIMIT 1
-     FOR UPDATE OF q SKIP LOCKED
-), gone AS (
-  DELETE FROM {schema}.queue AS q USING held WHERE q.message_id = held.message_id
-  RETURNING q.message_id, q.queue_name, q.message, q.enqueued_at, q.mtime, q.starts, q.errors,
-            q.crashes + q.begun::integer AS crashes, q.attempts, held.merged_into
-), suspected AS (
-  UPDATE {schema}.queue AS q SET crashes = greatest(q.crashes, 1)
-    FROM gone WHERE q.message_id = gone.merged_into AND gone.crashes > 0
-)
-INSERT INTO {schema}.done AS d
-  (message_id, queue_name, message, enqueued_at, started_at, finished_at, starts, errors, crashes, attempts, keep_until,
-   merged_into)
-SELECT message_id, queue_name, message, enqueued_at, mtime, now(), starts, errors, crashes, attempts,
-       now() + %(keep)s * interval '1 second', merged_into
-  FROM gone
-ON CONFLICT (message_id) DO UPDATE SET
-  finished_at = EXCLUDED.finished_at, keep_until = EXCLUDED.keep_until, merged_into = EXCLUDED.merged_into
-RETURNING d.message_id::text, d.queue_name, d.merged_into::text
+-- name: superseded
+-- The others that dead workers ran: of each a newer job with its key waits already, so it gives way.
+SELECT q.message_id::text, q.queue_name, q.worker_id::text, q.claim_no
+  FROM unnest(%(dead)s::uuid[]) AS dead (worker_id)
+  JOIN {schema}.queue AS q ON q.state = 'consumed' AND q.worker_id = dead.worker_id
+  JOIN {schema}.queue AS newer ON newer.key = q.key AND newer.state = 'queued'
+ ORDER BY q.message_id
+ LIMIT %(limit)s

@@ -123,6 +123,24 @@ def test_the_same_key_of_another_actor_is_another_key(keyed_broker: LeaseBroker,
     assert sql(WAITING) == [(2,)]
 
 
+def test_names_and_keys_with_spaces_are_not_mistaken_for_each_other(keyed_broker: LeaseBroker, sql: Sql) -> None:
+    keyed_broker.enqueue(dramatiq.Message("default", "a b", (), {}, {"key": "c"}))
+    keyed_broker.enqueue(dramatiq.Message("default", "a", (), {}, {"key": "b c"}))
+    assert sql(WAITING) == [(2,)]
+
+
+@pytest.mark.parametrize("before", [{}, {"key": "k"}, {"key": "other"}, {"fairness_key": "o"}])
+@pytest.mark.parametrize("after", [{"key": "k"}, {"fairness_key": "o"}])
+def test_the_same_message_again_replaces_it_whatever_key_it_had(
+    before: dict[str, str], after: dict[str, str], keyed_broker: LeaseBroker, sql: Sql
+) -> None:
+    message: dramatiq.Message[None] = dramatiq.Message("default", "a", (1,), {}, before)
+    keyed_broker.enqueue(message)
+    again: dramatiq.Message[None] = dramatiq.Message("default", "a", (2,), {}, after, message_id=message.message_id)
+    assert keyed_broker.enqueue(again).message_id == message.message_id
+    assert sql("SELECT message -> 'args' FROM dramatiq.queue") == [([2],)]
+
+
 def test_a_failed_run_gives_way_to_the_newer_job_that_waits(
     keyed_broker: LeaseBroker, repository: Repository, start_worker: Callable[..., Worker], sql: Sql
 ) -> None:

@@ -92,7 +92,7 @@ def test_no_mix_of_claims_ends_rescues_and_housekeeping_deadlocks(database: str,
         for message_id in chance.sample(ids, min(len(ids), 5)):
             fence = {"message_id": message_id, "worker_id": worker_id, "claim_no": claim_no}
             ask("finish_retry", **fence, delay=0, message=None, error="e", worker="w")
-        ask("give_way", **fences_of(keyed, worker_id, claim_no), keep=60)
+        ask("give_way", **fences_of(keyed, worker_id, claim_no), crashed=False, keep=60)
         ask("hand_back", **fences_of([each for each in ids if each not in keyed], worker_id, claim_no))
         for message_id in keyed:
             ask("hand_back", **fences_of([message_id], worker_id, claim_no))
@@ -102,7 +102,8 @@ def test_no_mix_of_claims_ends_rescues_and_housekeeping_deadlocks(database: str,
         charged: dict[str, Any] = {"workers": dead, "deaths": dead, "crash_limit": 10**9}
         ask("rescue", dead=dead, **charged, keyed=False, limit=1000)
         ask("rescue", dead=dead, **charged, keyed=True, limit=1)
-        ask("rescue_superseded", dead=dead, keep=60)
+        for message_id, _, worker_id, claim_no in ask("superseded", dead=dead, limit=10):
+            ask("give_way", **fences_of([message_id], worker_id, claim_no), crashed=True, keep=60)
 
     def send(ask: Callable[..., list[tuple[Any, ...]]], chance: random.Random) -> None:
         messages = [
@@ -126,7 +127,7 @@ def test_no_mix_of_claims_ends_rescues_and_housekeeping_deadlocks(database: str,
         ask("cancel", message_ids=some)
         ask("discard", message_ids=chance.sample(some, 25))
         ask("redrive", message_ids=chance.sample(some, 50), expire_after=None, max_ages="{}")
-        ask("give_way", message_ids=some, worker_ids=[None] * 50, claim_nos=[None] * 50, keep=60)
+        ask("give_way", message_ids=some, worker_ids=[None] * 50, claim_nos=[None] * 50, crashed=False, keep=60)
 
     threads = [
         threading.Thread(target=fight, args=(acts, seed))

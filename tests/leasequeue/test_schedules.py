@@ -187,4 +187,4 @@ def test_ticks_of_a_job_with_a_key_are_merged_into_the_one_that_waits(broker: Le
         sql("UPDATE dramatiq.schedule SET next_at = next_at - interval '10 minutes'")
         with closing(Connection(broker.url, "test")) as connection:
             assert Ticker(broker.queries, broker.policy).tick(connection) == 1
-    assert sql("SELECT key, message #>> '{args,0}' FROM dramatiq.queue") == [("tidy a", "a")]
+    assert sql("SELECT key, message #>> '{args,0}' FROM dramatiq.queue") == [('["tidy", "a"]', "a")]
