@@ -11,7 +11,6 @@ import multiprocessing
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import UUID
 
 from starlette.applications import Starlette
 
@@ -21,6 +20,7 @@ from health import Checks, Scope
 from health.beside import serve_until_workers_end
 from health.page import Access, StatusPage
 from health.page.status import Progress
+from indexing.jobs import job_id_of
 from indexing.queries import query
 from leasequeue.admin.health import HealthQuestion
 from leasequeue.admin.overview import RunningJob
@@ -67,7 +67,7 @@ def _make_app(checks: Checks) -> Starlette:
 
 def _progress(question: HealthQuestion, jobs: list[RunningJob], timeout: float) -> Progress:
     """How far indexing jobs are, by the id of their message."""
-    wanted = {job.message_id: index_job_id_of(job.message) for job in jobs}
+    wanted = {job.message_id: _index_job_id(job.message) for job in jobs}
     job_ids = [each for each in wanted.values() if each is not None]
     rows = question.execute(query("progress_of"), {"job_ids": job_ids}, timeout) if job_ids else []
     known = {row[0]: row[1:] for row in rows}
@@ -81,18 +81,10 @@ def _progress(question: HealthQuestion, jobs: list[RunningJob], timeout: float) 
     return told
 
 
-def index_job_id_of(message: Any) -> str | None:
-    """The row of ``index_jobs`` that a message is about; None when it is about none."""
-    if not isinstance(message, dict) or message.get("actor_name") != "index_repo":
+def _index_job_id(message: Any) -> str | None:
+    if not isinstance(message, dict):
         return None
-    args, kwargs = message.get("args"), message.get("kwargs")
-    given = kwargs.get("index_job_id") if isinstance(kwargs, dict) else None
-    if given is None and isinstance(args, list) and args:
-        given = args[0]
-    try:
-        return str(UUID(str(given)))
-    except ValueError:
-        return None
+    return job_id_of(message.get("actor_name"), message.get("args"), message.get("kwargs"))
 
 
 @asynccontextmanager

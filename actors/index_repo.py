@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +55,7 @@ def _key(index_job_id: str, repository_id: str, commit_sha: str | None = None) -
 
 @dramatiq.actor(
     broker=broker,
-    actor_name="index_repo",
+    actor_name=jobs.ACTOR,
     queue_name=settings.queue_name,
     store_results=True,
     result_ttl=RESULT_TTL,
@@ -115,7 +115,8 @@ def _begin(connection: psycopg2.extensions.connection, request: IndexRequest) ->
             raise PermanentError(f"no repository has the id {request.repository_id}")
         if not jobs.mark_processing(cursor, request.index_job_id, retry_count=_failures_before()):
             raise PermanentError(f"no index job has the id {request.index_job_id}")
-        jobs.take_over(cursor, request.index_job_id)
+        if current_lease() is not None:  # on RabbitMQ no key keeps the others of the repository from running
+            jobs.take_over(cursor, request.index_job_id)
     return repository
 
 
@@ -248,11 +249,12 @@ def record_death(death: Death) -> None:
     _record_end(job.message.get("args", ()), job.message.get("kwargs", {}), text, errors=job.errors)
 
 
-def _record_end(args: Iterable[Any], kwargs: dict[str, Any], text: str, *, errors: int) -> None:
-    named = dict(zip(("index_job_id", "repository_id", "commit_sha"), args, strict=False))
-    index_job_id = {**named, **kwargs}.get("index_job_id")
+def _record_end(args: object, kwargs: object, text: str, *, errors: int) -> None:
+    index_job_id = jobs.job_id_of(jobs.ACTOR, args, kwargs)
+    if index_job_id is None:
+        return  # a malformed call: no row is about it
     with opened_connection() as connection, connection, connection.cursor() as cursor:
-        jobs.mark_failed(cursor, str(index_job_id), text, retry_count=errors, final=True)
+        jobs.mark_failed(cursor, index_job_id, text, retry_count=errors, final=True)
 
 
 class RejectionsRecorded(Middleware):

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from indexing.jobs import JobRow, get_job
+from indexing.jobs import JobRow, get_job, job_id_of
 from leasequeue.admin import Jobs, ListedJob
 
-from .arguments import arguments, index_job_of
+from .arguments import arguments
 from .database import Database
 from .output import json_option, print_json, print_table, short_time, text
 from .status import progress
@@ -62,7 +62,7 @@ def jobs(state: str, queue: str | None, limit: int, as_json: bool) -> None:
 
 def _index_jobs(database: Database, found: list[ListedJob]) -> dict[str, JobRow]:
     """The rows of ``index_jobs`` by message id, for jobs that have one."""
-    ids = {job.message_id: index_job_of(job.actor_name, job.args, job.kwargs) for job in found}
+    ids = {job.message_id: job_id_of(job.actor_name, job.args, job.kwargs) for job in found}
     rows = {}
     with database.transaction() as cursor:
         for message_id, index_job_id in ids.items():

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
+from uuid import UUID
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 a class, whatever the driver calls it
 
@@ -19,6 +20,9 @@ from indexing.queries import query
 from indexing.report import IndexReport, Progress
 
 Status = Literal["pending", "processing", "completed", "failed", "merged"]
+
+#: The actor whose calls are index jobs: its first argument, ``index_job_id``, names the row.
+ACTOR: Final = "index_repo"
 
 #: Longest error kept, in characters.
 _MAX_ERROR: Final = 2000
@@ -61,6 +65,19 @@ class JobRow:
     rest_seconds: int | None
     #: The newer job of the repository that stands for this one, when its status is merged.
     merged_into: str | None
+
+
+def job_id_of(actor_name: object, args: object, kwargs: object) -> str | None:
+    """The row of ``index_jobs`` that a queued call is about; None when it is about none, or malformed."""
+    if actor_name != ACTOR:
+        return None
+    given = kwargs.get("index_job_id") if isinstance(kwargs, dict) else None
+    if given is None and isinstance(args, list | tuple) and args:
+        given = args[0]
+    try:
+        return str(UUID(str(given)))
+    except ValueError:
+        return None
 
 
 def add_repository(cursor: Cursor, url: str, name: str | None = None) -> str:

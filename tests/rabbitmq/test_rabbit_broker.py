@@ -275,6 +275,17 @@ class TestIndexJobs:
         worker.send_signal(signal.SIGTERM)
         assert worker.wait() == 0
 
+    def test_another_job_of_the_repository_is_not_merged_where_no_key_keeps_it_from_running(
+        self, start_worker: Callable[..., Command], send: Callable[..., str], repository: Repository, sql: Sql
+    ) -> None:
+        start_worker()
+        first = send(repository.url)
+        wait_until(lambda: self.status(sql, first)[0] == "completed", 30, "the first job to end")
+        sql("UPDATE indexing.index_jobs SET status = 'pending', finished_at = NULL")  # as one that waits for its retry
+        newer = send(repository.url)
+        wait_until(lambda: self.status(sql, newer)[0] == "completed", 30, "the newer job to end")
+        assert self.status(sql, first)[0] == "pending"
+
     def test_workers_whose_master_was_killed_drain_and_leave(self, start_worker: Callable[..., Command]) -> None:
         worker = start_worker()
         (pid,) = re.findall(r'"Worker process is ready for action.*"pid": (\d+)', worker.stderr)
