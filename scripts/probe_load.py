@@ -31,8 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "health.md"
 BEGIN, END = "<!-- probes: begin, made by scripts/probe_load.py -->", "<!-- probes: end -->"
 
-#: The worker's actors of the tests: one of them burns the processor.
-ACTORS = ROOT / "tests" / "health"
+#: Where the worker's actors of the tests are, of which one burns the processor, and what they import.
+ACTORS = f"{ROOT / 'tests' / 'health'}{os.pathsep}{ROOT / 'tests'}"
 
 #: Each statement and each connection of the server on a line of its own, with who sent it.
 SERVER_SETTINGS = {"log_statement": "all", "log_connections": "on", "log_line_prefix": "[%a] "}
@@ -135,7 +135,7 @@ def running(command: Sequence[str], **environ: str) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ACTORS), **environ},
+        env={**os.environ, "PYTHONPATH": ACTORS, **environ},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

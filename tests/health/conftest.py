@@ -25,7 +25,8 @@ from waiting import wait_until
 from health.app import openapi
 from leasequeue import migrations
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 
 #: Seconds within which a probe has its answer, whatever the database does.
 ANSWER_SECONDS = 2.0
@@ -51,7 +52,7 @@ class Program:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), **environ},
+                env={**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parent}", **environ},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -88,12 +88,12 @@ def test_it_ends_with_its_workers_when_the_master_is_killed(house: House, databa
 
 
 ORPHAN = """
-import multiprocessing, os, sys, time
+import multiprocessing, os, sys
 
 def serve():
     import health_app
-    while os.getppid() == master:  # our parent dies before we have begun
-        time.sleep(0.01)
+    from waiting import wait_until
+    wait_until(lambda: os.getppid() != master, 30, "our parent to die before we have begun")
     sys.exit(health_app.serve_beside_workers())
 
 master = os.getpid()

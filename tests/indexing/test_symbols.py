@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
-from indexing import languages, parser
-from indexing.found import MAX_NAME, MAX_PARENT, Symbol
-from indexing.wording import MAX_SIGNATURE
-
-Expected = list[tuple[str, str, int, int, str | None]]
+from .parsing import Definitions, definitions_of, symbols_of
 
 PYTHON = """\
 import os
@@ -40,7 +34,7 @@ else:
     with x:
         class Other: pass
 """
-PYTHON_SYMBOLS: Expected = [
+PYTHON_SYMBOLS: Definitions = [
     ("MAX_SIZE", "constant", 2, 2, None),
     ("Alias", "type", 4, 4, None),
     ("Outer", "class", 7, 18, None),
@@ -72,7 +66,7 @@ const obj = { method() {}, key: () => 1, 'quoted': function() {} };
 describe('x', () => { const inner = () => 1; });
 const Comp = () => <div onClick={function named() {}}>{list.map(() => { function deep() {} })}</div>;
 """
-JAVASCRIPT_SYMBOLS: Expected = [
+JAVASCRIPT_SYMBOLS: Definitions = [
     ("App", "class", 1, 9, None),
     ("#secret", "method", 2, 2, "App"),
     ("constructor", "method", 3, 3, "App"),
@@ -113,7 +107,7 @@ export abstract class Base<T> {
 function overload(a: string): void;
 function overload(a: any) {}
 """
-TYPESCRIPT_SYMBOLS: Expected = [
+TYPESCRIPT_SYMBOLS: Definitions = [
     ("Shape", "interface", 1, 4, None),
     ("area", "method", 2, 2, "Shape"),
     ("Id", "type", 5, 5, None),
@@ -137,7 +131,7 @@ export const Button = ({ label }: Props) => (
 );
 export function Panel(): JSX.Element { return <div/>; }
 """
-TSX_SYMBOLS: Expected = [
+TSX_SYMBOLS: Definitions = [
     ("Button", "function", 1, 3, None),
     ("inside", "function", 2, 2, "Button"),
     ("Panel", "function", 4, 4, None),
@@ -170,7 +164,7 @@ func main() {
 	const inner = 1
 }
 """
-GO_SYMBOLS: Expected = [
+GO_SYMBOLS: Definitions = [
     ("A", "constant", 3, 3, None),
     ("B", "constant", 3, 3, None),
     ("C", "constant", 5, 5, None),
@@ -210,7 +204,7 @@ union Both { a: u8 }
 extern "C" { fn outside(); }
 async fn main() {}
 """
-RUST_SYMBOLS: Expected = [
+RUST_SYMBOLS: Definitions = [
     ("MAX", "constant", 1, 1, None),
     ("NAME", "constant", 2, 2, None),
     ("inner", "module", 3, 3, None),
@@ -249,7 +243,7 @@ public final class A extends B {
     @interface Note { String value(); }
 }
 """
-JAVA_SYMBOLS: Expected = [
+JAVA_SYMBOLS: Definitions = [
     ("A", "class", 3, 16, None),
     ("MAX_SIZE", "constant", 4, 4, "A"),
     ("OTHER", "constant", 4, 4, "A"),
@@ -292,7 +286,7 @@ int (*returns_fp(void))(int) { return 0; }
 static struct inner_use { int z; } global;
 struct point usage;
 """
-C_SYMBOLS: Expected = [
+C_SYMBOLS: Definitions = [
     ("LIMIT", "macro", 1, 1, None),
     ("SQUARE", "macro", 2, 2, None),
     ("point", "struct", 3, 3, None),
@@ -331,7 +325,7 @@ template <typename T> concept Small = sizeof(T) < 4;
 int main() { auto l = []{ }; }
 namespace a::b { void f() {} }
 """
-CPP_SYMBOLS: Expected = [
+CPP_SYMBOLS: Definitions = [
     ("outer", "namespace", 1, 14, None),
     ("hidden", "function", 1, 1, "outer"),
     ("Shape", "class", 2, 11, "outer"),
@@ -376,7 +370,7 @@ Thing = Struct.new(:a) do
   def inside; end
 end
 """
-RUBY_SYMBOLS: Expected = [
+RUBY_SYMBOLS: Definitions = [
     ("Outer", "module", 1, 14, None),
     ("LIMIT", "constant", 2, 2, "Outer"),
     ("Inner", "class", 3, 12, "Outer"),
@@ -389,13 +383,6 @@ RUBY_SYMBOLS: Expected = [
     ("Thing", "constant", 16, 18, None),
     ("inside", "method", 17, 17, "Thing"),
 ]
-
-
-def symbols_of(language: str, source: str | bytes) -> list[Symbol]:
-    content = source.encode() if isinstance(source, str) else source
-    parsed = parser.parse(language, content, seconds=10, max_symbols=1000)
-    assert parsed.skip_reason is None
-    return list(parsed.symbols)
 
 
 @pytest.mark.parametrize(
@@ -414,12 +401,9 @@ def symbols_of(language: str, source: str | bytes) -> list[Symbol]:
     ],
 )
 def test_every_definition_is_found_with_its_kind_lines_and_parent(
-    language: str, source: str, expected: Expected
+    language: str, source: str, expected: Definitions
 ) -> None:
-    found = [
-        (each.name, each.kind, each.first_line, each.last_line, each.parent) for each in symbols_of(language, source)
-    ]
-    assert found == expected
+    assert definitions_of(language, source) == expected
 
 
 @pytest.mark.parametrize(
@@ -443,68 +427,3 @@ def test_every_definition_is_found_with_its_kind_lines_and_parent(
 )
 def test_a_signature_is_one_line_without_the_body(language: str, source: str, signature: str) -> None:
     assert signature in [symbol.signature for symbol in symbols_of(language, source)]
-
-
-@pytest.mark.parametrize("source", [b"x = 1\n" * 100_000, b"x=" * 100_000, b"((" * 100_000])
-def test_a_source_that_takes_too_long_is_given_up_and_the_next_one_is_read(source: bytes) -> None:
-    started = time.thread_time()
-    parsed = parser.parse("javascript", source, seconds=0.01, max_symbols=1000)
-    assert parsed.skip_reason == "parse_timeout"
-    assert time.thread_time() - started < 0.1
-    assert [symbol.name for symbol in symbols_of("python", "def f(): pass\n")] == ["f"]
-
-
-def test_names_parents_and_signatures_are_bounded() -> None:
-    name = "n" * 1000
-    source = f"class {name}:\n  class {name}:\n    class {name}:\n      def f(a={'x' * 2000}): pass\n"
-    last = symbols_of("python", source)[-1]
-    assert last.parent is not None
-    assert len(last.parent) <= MAX_PARENT
-    assert len(last.signature) == MAX_SIGNATURE
-    assert {len(symbol.name) for symbol in symbols_of("python", source)} == {MAX_NAME, 1}
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "\ufeffdef größe(): pass\n".encode(),
-        "def größe(): pass\n".encode("utf-16"),
-        "def größe(): pass\n".encode("latin-1"),
-        "\r\ndef größe(): pass\r\n".encode(),
-    ],
-)
-def test_the_usual_encodings_are_read(content: bytes) -> None:
-    assert [symbol.name for symbol in symbols_of("python", content)] == ["größe"]
-
-
-def test_a_nul_byte_behind_the_beginning_cannot_reach_the_database() -> None:
-    source = b"# " + b"x" * 9000 + b"\ndef f(a='\x00'): pass\n"
-    for symbol in symbols_of("python", source):
-        assert "\x00" not in "".join(filter(None, (symbol.name, symbol.signature, symbol.parent)))
-
-
-@pytest.mark.parametrize(("content", "lines"), [(b"", 0), (b"x", 1), (b"x\n", 1), (b"x\n\ny", 3)])
-def test_lines_are_counted_with_and_without_a_last_line_end(content: bytes, lines: int) -> None:
-    assert parser.parse("text", content, seconds=1, max_symbols=1).lines == lines
-
-
-@pytest.mark.parametrize(
-    ("path", "language"),
-    [
-        (b"a.py", "python"),
-        (b"A.PY", "python"),
-        (b"dir.py/README", "text"),
-        (b"x/Rakefile", "ruby"),
-        (b"types.d.ts", "typescript"),
-        (b"app.jsx", "javascript"),
-        (b"bad\xff.rs", "rust"),
-        (b".py", "text"),
-        (b"x.h", "c"),
-    ],
-)
-def test_the_name_of_a_file_says_its_language(path: bytes, language: str) -> None:
-    assert languages.language_of(path) == language
-
-
-def test_a_header_is_cpp_where_there_are_cpp_sources() -> None:
-    assert languages.language_of(b"x.h", has_cpp=True) == "cpp"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from indexing import languages, parser
+from indexing import languages
 
-Expected = list[tuple[str, str, int, int, str | None]]
+from .parsing import Definitions, definitions_of
 
 CSHARP = """\
 using System;
@@ -36,7 +36,7 @@ public partial class C<T> : D {
   }
 }
 """
-CSHARP_SYMBOLS: Expected = [
+CSHARP_SYMBOLS: Definitions = [
     ("B", "namespace", 2, 2, "A"),
     ("C", "class", 4, 24, "A.B"),
     ("MAX", "constant", 5, 5, "A.B.C"),
@@ -83,7 +83,7 @@ const LIMIT = 3;
 define('FOO', 1);
 $anon = new class { function z() {} };
 """
-PHP_SYMBOLS: Expected = [
+PHP_SYMBOLS: Definitions = [
     ("B", "namespace", 2, 2, "A"),
     ("C", "class", 3, 7, "A\\B"),
     ("MAX", "constant", 4, 4, "A\\B\\C"),
@@ -137,7 +137,7 @@ typealias Al = List<Int>
 const val LIMIT = 3
 val `odd name` = 1
 """
-KOTLIN_SYMBOLS: Expected = [
+KOTLIN_SYMBOLS: Definitions = [
     ("C", "class", 4, 19, None),
     ("Companion", "object", 5, 8, "C"),
     ("MAX", "constant", 6, 6, "C.Companion"),
@@ -168,11 +168,9 @@ KOTLIN_SYMBOLS: Expected = [
     [("csharp", CSHARP, CSHARP_SYMBOLS), ("php", PHP, PHP_SYMBOLS), ("kotlin", KOTLIN, KOTLIN_SYMBOLS)],
 )
 def test_every_definition_is_found_with_its_kind_lines_and_parent(
-    language: str, source: str, expected: Expected
+    language: str, source: str, expected: Definitions
 ) -> None:
-    parsed = parser.parse(language, source.encode(), seconds=10, max_symbols=1000)
-    found = [(each.name, each.kind, each.first_line, each.last_line, each.parent) for each in parsed.symbols]
-    assert found == expected
+    assert definitions_of(language, source) == expected
 
 
 def test_every_language_of_the_table_can_be_loaded_and_is_tested() -> None:
@@ -180,4 +178,4 @@ def test_every_language_of_the_table_can_be_loaded_and_is_tested() -> None:
     tests = here.read_text() + here.with_name("test_symbols.py").read_text()
     for name in languages.LANGUAGES:
         assert (languages.load(name) is None) == (name == languages.TEXT)
-        assert name == languages.TEXT or f"\n{name.upper()}_SYMBOLS: Expected" in tests
+        assert name == languages.TEXT or f"\n{name.upper()}_SYMBOLS: Definitions" in tests

@@ -106,7 +106,7 @@ def test_a_full_disk_is_one_line_before_anything_is_installed(
 @pytest.mark.parametrize(
     ("index", "line"),
     [
-        ("http://127.0.0.1:1/simple", "expected to reach the package index, but there was no connection; go online"),
+        ("http://127.0.0.1:1/", "expected to reach the package index, but there was no connection; go online"),
         ("{empty}", "expected a package index with all packages, but it has none of one; go online"),
     ],
 )

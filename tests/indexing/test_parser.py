@@ -1,0 +1,56 @@
+"""What a parser makes of a source whatever its language: bounds, encodings, lines, time."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from indexing import parser
+from indexing.found import MAX_NAME, MAX_PARENT
+from indexing.wording import MAX_SIGNATURE
+
+from .parsing import symbols_of
+
+
+@pytest.mark.parametrize("source", [b"x = 1\n" * 100_000, b"x=" * 100_000, b"((" * 100_000])
+def test_a_source_that_takes_too_long_is_given_up_and_the_next_one_is_read(source: bytes) -> None:
+    started = time.thread_time()
+    parsed = parser.parse("javascript", source, seconds=0.01, max_symbols=1000)
+    assert parsed.skip_reason == "parse_timeout"
+    assert time.thread_time() - started < 0.1
+    assert [symbol.name for symbol in symbols_of("python", "def f(): pass\n")] == ["f"]
+
+
+def test_names_parents_and_signatures_are_bounded() -> None:
+    name = "n" * 1000
+    source = f"class {name}:\n  class {name}:\n    class {name}:\n      def f(a={'x' * 2000}): pass\n"
+    last = symbols_of("python", source)[-1]
+    assert last.parent is not None
+    assert len(last.parent) <= MAX_PARENT
+    assert len(last.signature) == MAX_SIGNATURE
+    assert {len(symbol.name) for symbol in symbols_of("python", source)} == {MAX_NAME, 1}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeffdef größe(): pass\n".encode(),
+        "def größe(): pass\n".encode("utf-16"),
+        "def größe(): pass\n".encode("latin-1"),
+        "\r\ndef größe(): pass\r\n".encode(),
+    ],
+)
+def test_the_usual_encodings_are_read(content: bytes) -> None:
+    assert [symbol.name for symbol in symbols_of("python", content)] == ["größe"]
+
+
+def test_a_nul_byte_behind_the_beginning_cannot_reach_the_database() -> None:
+    source = b"# " + b"x" * 9000 + b"\ndef f(a='\x00'): pass\n"
+    for symbol in symbols_of("python", source):
+        assert "\x00" not in "".join(filter(None, (symbol.name, symbol.signature, symbol.parent)))
+
+
+@pytest.mark.parametrize(("content", "lines"), [(b"", 0), (b"x", 1), (b"x\n", 1), (b"x\n\ny", 3)])
+def test_lines_are_counted_with_and_without_a_last_line_end(content: bytes, lines: int) -> None:
+    assert parser.parse("text", content, seconds=1, max_symbols=1).lines == lines
