@@ -13,21 +13,20 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg2
 from benchmarks.laboratory import own_server
+from http_load import Client, Result, running
+from ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 INDEXQ = Path(sys.executable).with_name("indexq")
@@ -52,57 +51,22 @@ WARMING = 20
 START_SECONDS = 60.0
 
 
-@dataclass
-class Result:
-    """What the callers of one phase saw."""
-
-    codes: Counter[int] = field(default_factory=Counter)
-    milliseconds: list[float] = field(default_factory=list)
-
-    def at(self, share: float) -> float:
-        return sorted(self.milliseconds)[min(len(self.milliseconds) - 1, int(share * len(self.milliseconds)))]
+def order_of(repository: Path) -> bytes:
+    """The request that asks for one repository."""
+    body = json.dumps({"repository": str(repository)}).encode()
+    return b"POST /index HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
-class Caller:
-    """Connections that are kept, as a proxy keeps them."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    async def order(self, repository: Path, due: float, result: Result) -> None:
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
-        body = json.dumps({"repository": str(repository)}).encode()
-        writer.write(b"POST /index HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-        head = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
-        result.milliseconds.append((time.monotonic() - due) * 1000)
-        result.codes[int(head.split()[1])] += 1
-        self._idle.append((reader, writer))
-
-    def close(self) -> None:
-        for _, writer in self._idle:
-            writer.close()
-
-
-async def stream(port: int, repositories: Sequence[Path], rate: float, seconds: float) -> Result:
-    """Orders at a fixed rate, whether those before were answered or not."""
-    result, caller = Result(), Caller(port)
-    started = time.monotonic() + 0.1
-    async with asyncio.TaskGroup() as group:
-        for number in range(int(rate * seconds)):
-            due = started + number / rate
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            group.create_task(caller.order(repositories[number % len(repositories)], due, result))
-    caller.close()
-    return result
+async def stream(port: int, repositories: Sequence[Path], rate: float) -> Result:
+    """Orders at a fixed rate, timed from when each was due."""
+    return await Client(port, repeats=False).fire([order_of(each) for each in repositories], rate, from_due=True)
 
 
 async def one_by_one(port: int, repositories: Sequence[Path]) -> Result:
-    result, caller = Result(), Caller(port)
+    result, client = Result(), Client(port, repeats=False)
     for repository in repositories:
-        await caller.order(repository, time.monotonic(), result)
-    caller.close()
+        await client.ask(order_of(repository), result)
+    client.close()
     return result
 
 
@@ -124,34 +88,21 @@ def make_repositories(directory: Path, count: int) -> list[Path]:
 
 
 @contextmanager
-def running(command: Sequence[str], log: Path, **environ: str) -> Iterator[None]:
-    """A program in a process group of its own, killed at the end; its Python finds the product and the scripts."""
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [*command],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'scripts'}", **environ},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
+def program(command: Sequence[str], log: Path, **environ: str) -> Iterator[None]:
+    """A program whose Python finds the product and the scripts; what it says goes to the end of ``log``."""
+    path = f"{ROOT}{os.pathsep}{ROOT / 'scripts'}"
+    with log.open("ab") as output, running(command, ROOT, {"PYTHONPATH": path, **environ}, output):
         yield
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @contextmanager
 def serving(app: str, log: Path, url: str, directory: Path) -> Iterator[int]:
     """The port of an API in a process of its own."""
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
+    port = free_port()
     # as a proxy expects it: a connection that is idle for some seconds is not closed
     options = ["--port", str(port), "--no-access-log", "--timeout-keep-alive", "120"]
     command = [sys.executable, "-m", "uvicorn", app, *options]
-    with running(command, log, SUPABASE_DB_URL=url, INDEX_LOCAL_DIRECTORIES=str(directory)):
+    with program(command, log, SUPABASE_DB_URL=url, INDEX_LOCAL_DIRECTORIES=str(directory)):
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             with closing(socket.socket()) as asking:
@@ -177,7 +128,7 @@ CLAIMED = "SELECT count(*) FROM dramatiq.worker WHERE dead_at IS NULL"
 def workers(log: Path, url: str, niceness: int) -> Iterator[None]:
     """Two processes of three threads, with three jobs at once between them: the defaults."""
     command = ["nice", "-n", str(niceness), sys.executable, "-m", "dramatiq", "actors", "-p", "2", "-t", "3"]
-    with running(command, log, SUPABASE_DB_URL=url):
+    with program(command, log, SUPABASE_DB_URL=url):
         deadline = time.monotonic() + START_SECONDS
         while ask(url, CLAIMED) < 2:
             if time.monotonic() > deadline:
@@ -215,9 +166,9 @@ def measure(rate: float, seconds: float, directory: Path) -> Iterator[tuple[str,
             port = stack.enter_context(serving("examples.api.app:app", log, url, directory))
             if niceness is not None:
                 stack.enter_context(workers(log, url, niceness))
-            asyncio.run(stream(port, places[-WARMING:], WARMING, 1))  # every session is there
+            asyncio.run(stream(port, places[-WARMING:], WARMING))  # every session is there
             load = os.getloadavg()[0]
-            result = asyncio.run(stream(port, places[:-WARMING], rate, seconds))
+            result = asyncio.run(stream(port, places[:-WARMING], rate))
             indexed = ask(url, COMPLETED)
         remark = f"load {load:.1f} before" + (f", {indexed} indexed meanwhile" if niceness is not None else "")
         yield f"{rate:g} orders/s, {name}", result, remark
@@ -238,8 +189,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="indexq-api-") as directory:
         for name, result, remark in measure(chosen.rate, chosen.seconds, Path(directory)):
             codes = ", ".join(f"{code} x {count:,}" for code, count in result.codes.items())
-            times = " | ".join(f"{result.at(share):,.1f} ms" for share in (0.5, 0.99, 1.0))
-            rows.append(f"| {name} | {len(result.milliseconds):,} | {codes} | {times} | {remark} |")
+            times = " | ".join(f"{result.at(share) * 1000:,.1f} ms" for share in (0.5, 0.99, 1.0))
+            rows.append(f"| {name} | {len(result.seconds):,} | {codes} | {times} | {remark} |")
             print(rows[-1], flush=True)
     if chosen.write:
         before, _, rest = DOCUMENT.read_text("utf-8").partition(BEGIN)

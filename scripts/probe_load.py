@@ -12,19 +12,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from http_load import Client, Result, running
+from ports import free_port
 from throwaway_postgres import ThrowawayPostgres
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,60 +47,15 @@ SENDER_PRIORITY = 1
 START_SECONDS = 30.0
 
 
+#: One probe.
+PROBE = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
 @dataclass
-class Result:
-    """What the probes of one state saw."""
+class Probed(Result):
+    """What the probes of one state saw, and cost."""
 
-    codes: Counter[int] = field(default_factory=Counter)
-    seconds: list[float] = field(default_factory=list)
-    #: Seconds that the sender was late: how long it waited for a processor itself, whatever the answer took.
-    late: list[float] = field(default_factory=list)
     questions: int = 0
-
-    def at(self, share: float) -> float:
-        return sorted(self.seconds)[min(len(self.seconds) - 1, int(share * len(self.seconds)))]
-
-
-class Client:
-    """Connections that are kept and used again, as load balancers and proxies do it."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    async def probe(self, result: Result) -> None:
-        started = time.monotonic()
-        while True:
-            reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
-            try:
-                writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                head = await reader.readuntil(b"\r\n\r\n")
-                await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
-            except (asyncio.IncompleteReadError, ConnectionError):
-                writer.close()  # it was idle for too long; another one
-            else:
-                break
-        self._idle.append((reader, writer))
-        result.codes[int(head.split()[1])] += 1
-        result.seconds.append(time.monotonic() - started)
-
-    def close(self) -> None:
-        for _, writer in self._idle:
-            writer.close()
-
-
-async def fire(port: int, rate: float, seconds: float) -> Result:
-    """Send probes at a fixed rate, whether those before were answered or not."""
-    result, count, client = Result(), int(rate * seconds), Client(port)
-    started = time.monotonic()
-    async with asyncio.TaskGroup() as group:
-        for number in range(count):
-            due = started + number / rate
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            result.late.append(time.monotonic() - due)
-            group.create_task(client.probe(result))
-    client.close()
-    return result
 
 
 class Silent:
@@ -129,22 +84,9 @@ def questions_of(server: ThrowawayPostgres) -> int:
     return server.log_file.read_text(errors="replace").count("[leasequeue health] LOG:  statement: ")
 
 
-@contextmanager
-def running(command: Sequence[str], **environ: str) -> Iterator[None]:
-    """A program of the product, in a process group of its own."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": ACTORS, **environ},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+def program(command: Sequence[str], **environ: str) -> AbstractContextManager[None]:
+    """A program of the product."""
+    return running([sys.executable, "-m", *command], ROOT, {"PYTHONPATH": ACTORS, **environ})
 
 
 def wait_for(port: int, code: int) -> None:
@@ -152,18 +94,18 @@ def wait_for(port: int, code: int) -> None:
     while time.monotonic() < deadline:
         result = Result()
         with suppress(OSError, asyncio.IncompleteReadError):
-            asyncio.run(Client(port).probe(result))
+            asyncio.run(Client(port, repeats=True).ask(PROBE, result))
         if result.codes[code]:
             return
         time.sleep(0.1)
     raise RuntimeError(f"expected port {port} to answer {code} within {START_SECONDS:g} s")
 
 
-def measure(port: int, rate: float, seconds: float, questions: Callable[[], int]) -> Result:
+def measure(port: int, rate: float, seconds: float, questions: Callable[[], int]) -> Probed:
     before = questions()
-    result = asyncio.run(fire(port, rate, seconds))
-    result.questions = questions() - before
-    return result
+    probes = [PROBE] * int(rate * seconds)
+    result = asyncio.run(Client(port, repeats=True).fire(probes, rate, from_due=False))
+    return Probed(result.codes, result.seconds, result.late, questions() - before)
 
 
 def send_burning(environ: dict[str, str], jobs: int, seconds: float) -> None:
@@ -177,13 +119,13 @@ def send_burning(environ: dict[str, str], jobs: int, seconds: float) -> None:
     time.sleep(1)
 
 
-def with_a_database(rate: float, seconds: float, directory: Path) -> Iterator[tuple[str, Result]]:
+def with_a_database(rate: float, seconds: float, directory: Path) -> Iterator[tuple[str, Probed]]:
     """Two worker processes of four threads, the health application in a fork beside them: idle, then burning."""
     with ThrowawayPostgres(settings=SERVER_SETTINGS) as server:
         port = free_port()
         environ = {"SUPABASE_DB_URL": server.url, "TMPDIR": str(directory)}
         workers = ["dramatiq", "health_actors", "--processes", "2", "--threads", "4"]
-        with running(workers, HEALTH_PORT=str(port), **environ):
+        with program(workers, HEALTH_PORT=str(port), **environ):
             wait_for(port, 200)
             yield "healthy, workers idle", measure(port, rate, seconds, lambda: questions_of(server))
             send_burning(environ, 8, 2 * seconds + 10)
@@ -203,7 +145,7 @@ def on_processor(number: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def on_a_crowded_processor(rate: float, seconds: float, directory: Path) -> Iterator[tuple[str, Result]]:
+def on_a_crowded_processor(rate: float, seconds: float, directory: Path) -> Iterator[tuple[str, Probed]]:
     """Workers and health application on one processor, which a program of another session burns as well.
 
     Whoever sends the probes has the others, so that the delays are those of the answer alone.
@@ -214,8 +156,8 @@ def on_a_crowded_processor(rate: float, seconds: float, directory: Path) -> Iter
         environ = {"SUPABASE_DB_URL": server.url, "TMPDIR": str(directory)}
         workers = ["dramatiq", "health_actors", "--processes", "1", "--threads", "4"]
         with on_processor(crowded):
-            stack.enter_context(running(["timeit", "-n", "1", "-r", "1", "while True: sum(range(1000))"]))
-            stack.enter_context(running(workers, HEALTH_PORT=str(port), **environ))
+            stack.enter_context(program(["timeit", "-n", "1", "-r", "1", "while True: sum(range(1000))"]))
+            stack.enter_context(program(workers, HEALTH_PORT=str(port), **environ))
         if others:
             stack.enter_context(on_processor(others[0]))
         wait_for(port, 200)
@@ -226,20 +168,13 @@ def on_a_crowded_processor(rate: float, seconds: float, directory: Path) -> Iter
             yield f"{name}, {each:g} probes a second", burning
 
 
-def without_an_answer(rate: float, seconds: float, directory: Path) -> Iterator[tuple[str, Result]]:
+def without_an_answer(rate: float, seconds: float, directory: Path) -> Iterator[tuple[str, Probed]]:
     """A sidecar whose database takes connections and says nothing."""
     silent, port = Silent(), free_port()
     command = ["uvicorn", "health_app:app", "--port", str(port), "--no-access-log"]
-    with running(command, SUPABASE_DB_URL=silent.url, TMPDIR=str(directory)):
+    with program(command, SUPABASE_DB_URL=silent.url, TMPDIR=str(directory)):
         wait_for(port, 503)
         yield "hanging", measure(port, rate, seconds, lambda: silent.questions)
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def be_prompt() -> None:
