@@ -253,7 +253,7 @@ class TestThePage:
             ("22P02", "dramatiq.enqueue('a', '[1')"),
             ("22P05", r"""dramatiq.enqueue('a', '["\u0000"]')"""),
             ("54000", "dramatiq.enqueue('a', to_jsonb(ARRAY[repeat('x', 1048576)]))"),
-            ("42501", "dramatiq.place(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)"),
+            ("42501", "dramatiq.place(NULL, NULL, NULL, NULL, NULL, NULL, NULL)"),
             ("3F000", "elsewhere.enqueue('a')"),
             ("42883", "dramatiq.enqueue_it('a')"),
         ],

@@ -19,7 +19,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 BEGIN, END = "<!-- rights: written by tests/security/test_rights.py -->\n", "<!-- end of rights -->\n"
 
 #: What enqueue() calls when its checks are over.
-PLACE = "SELECT dramatiq.place(gen_random_uuid(), 'x', '{}', '0', '1 day', 0, NULL, NULL, false)"
+PLACE = "SELECT dramatiq.place(gen_random_uuid(), 'x', '{}', '0', '1 day', 0, false)"
 
 #: Postgres only warns of a GRANT without effect.
 GRANT_THAT_COUNTS = """
