@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
+import indexing.migrations
 from indexing.queries import SCHEMA
 from leasequeue.removal import COUNT_LIMIT, Found, Removal
 from settings import Settings
@@ -17,7 +19,8 @@ from .output import print_json
 
 def uninstall(settings: Settings, url: str, *, lose_jobs: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Remove the schemas of queue and index for good. Raises CommandFailed with what speaks against it."""
-    removal = Removal(url, settings.queue_schema, [SCHEMA], lease=settings.lease_seconds)
+    others = {SCHEMA: Path(indexing.migrations.__path__[0])}
+    removal = Removal(url, settings.queue_schema, others, lease=settings.lease_seconds)
     found = removal.look()
     if not as_json:
         for line in _lines(found):

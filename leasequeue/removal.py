@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 from . import errors
 from .connection import Connection, Row
-from .migrations import LOCK_TIMEOUT, MIGRATION_TIMEOUT, lock_schema
+from .migrations import DIRECTORY, LOCK_TIMEOUT, MIGRATION_TIMEOUT, available, lock_schema
 from .queries import Queries, quote_identifier
 
 #: Counting stops here: more changes no decision.
@@ -23,7 +24,7 @@ class SchemaContents:
     """A schema that is there."""
 
     name: str
-    #: Whether a migration of ours has made it.
+    #: Whether migrations of ours have made it: it has a record like theirs, which begins with their first one.
     is_ours: bool
     tables: list[str]
     #: Of tables and indexes.
@@ -50,8 +51,8 @@ class Found:
           lose_jobs: jobs that wait or run, and workers that live, are no reason.
         """
         found = [
-            f"expected schema {each.name} to be one that the migrations made, got one without their record: it is "
-            "somebody else's, and stays"
+            f"expected schema {each.name} to be one that the migrations made, got one whose table migration is "
+            "missing, not theirs or not readable: it is somebody else's, and stays"
             for each in self.schemas
             if not each.is_ours
         ]
@@ -75,14 +76,16 @@ class Removal:
     """Of a queue's schema and the schemas that go with it.
 
     Parameters:
-      others: names of more schemas, made by :func:`migrations.migrate` too.
+      others: more schemas that :func:`migrations.migrate` made, with the directories of their migrations.
       lease: seconds of silence after which a worker does not live any more.
     """
 
-    def __init__(self, url: str, schema: str, others: Sequence[str], *, lease: float) -> None:
+    def __init__(self, url: str, schema: str, others: Mapping[str, Path], *, lease: float) -> None:
         self._url = url
         self._schema = schema
-        self._schemas = [schema, *others]
+        directories = {schema: DIRECTORY, **others}
+        self._schemas = list(directories)
+        self._first = {name: available(directory)[0].name for name, directory in directories.items()}
         self._lease = lease
         self._queries = Queries(schema)
 
@@ -117,7 +120,10 @@ class Removal:
     def _look(self, connection: Connection, *, lock: bool = False) -> Found:
         names = {"schemas": self._schemas}
         rows = connection.execute(self._queries["schema_contents"], names, timeout=LOCK_TIMEOUT)
-        schemas = [SchemaContents(*row) for row in rows]
+        schemas = [
+            SchemaContents(name, recorded and self._begins_as_ours(connection, name), tables, size)
+            for name, recorded, tables, size in rows
+        ]
         lost: Row = (0, 0, 0, 0)
         if any(each.name == self._schema and each.is_ours for each in schemas):
             if lock:
@@ -127,3 +133,7 @@ class Removal:
         dependents = connection.execute(self._queries["dependents"], names, timeout=MIGRATION_TIMEOUT)
         waiting, running, dead, workers = lost
         return Found(schemas, waiting, running, dead, workers, [text for (text,) in dependents])
+
+    def _begins_as_ours(self, connection: Connection, schema: str) -> bool:
+        rows = connection.execute(Queries(schema)["first_migration"], timeout=LOCK_TIMEOUT)
+        return rows == [(self._first[schema],)]

@@ -11,15 +11,25 @@ SELECT (SELECT count(*) FROM (SELECT FROM {schema}.queue WHERE state = 'queued' 
          WHERE dead_at IS NULL AND heartbeat_at > now() - %(lease)s * interval '1 second')
 
 -- name: schema_contents
--- The schemas of these names that there are: whether a migration of ours made them, their tables, and their size.
+-- The schemas of these names that there are: whether they have a record of migrations that looks like ours and can be read,
+-- their tables, and their size.
 SELECT n.nspname::text,
-       EXISTS (SELECT FROM pg_class AS c WHERE c.relnamespace = n.oid AND c.relname = 'migration'),
+       EXISTS (SELECT FROM pg_class AS c
+                WHERE c.relnamespace = n.oid AND c.relname = 'migration' AND c.relkind = 'r'
+                  AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+                  AND ARRAY(SELECT format('%%s %%s', a.attname, format_type(a.atttypid, NULL)) FROM pg_attribute AS a
+                             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)
+                      = ARRAY['version integer', 'name text', 'applied_at timestamp with time zone']),
        ARRAY(SELECT c.relname::text FROM pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p') ORDER BY 1),
        (SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class AS c
          WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'm'))
   FROM unnest(%(schemas)s::text[]) WITH ORDINALITY AS wanted (name, place)
   JOIN pg_namespace AS n ON n.nspname = wanted.name
  ORDER BY wanted.place
+
+-- name: first_migration
+-- What the record says of the beginning: no release has ever called it otherwise.
+SELECT name FROM {schema}.migration WHERE version = 1
 
 -- name: dependents
 -- What others have built on these schemas and would lose with them: views, foreign keys, functions, columns of our types,

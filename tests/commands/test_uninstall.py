@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import closing
+from pathlib import Path
 
 import psycopg2
 import pytest
 from processes import Command
 from sql_access import Sql
 from waiting import wait_until
+
+import indexing.migrations
+from leasequeue import migrations
 
 from .conftest import Begin, Indexq
 
@@ -109,6 +114,42 @@ def test_a_schema_that_no_migration_made_is_somebody_elses(indexq: Indexq, sql: 
     assert "expected schema auth to be one that the migrations made" in result.stderr
     assert sql("SELECT count(*) FROM auth.users") == [(0,)]
     assert sql(OURS) == BOTH
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "(id int)",
+        "(version integer, name text, applied_at timestamptz, checksum text)",
+        "(version integer, name text, applied_at timestamptz); "
+        "INSERT INTO indexing.migration VALUES (1, 'products', now()), (2, 'index', now())",
+        "(version integer, name text, applied_at timestamptz)",
+    ],
+    ids=["other columns", "more columns", "another first migration", "an empty record"],
+)
+def test_a_schema_with_a_record_of_somebody_elses_migrations_stays(record: str, indexq: Indexq, sql: Sql) -> None:
+    sql(
+        "DROP SCHEMA indexing CASCADE; CREATE SCHEMA indexing; CREATE TABLE indexing.products (id int); "
+        f"CREATE TABLE indexing.migration {record}"
+    )
+    result = indexq("migrate", "--uninstall", "--yes", "--lose-jobs")
+    assert result.exit_code == 1
+    assert "expected schema indexing to be one that the migrations made, got one whose table migration" in result.stderr
+    assert sql("SELECT count(*) FROM indexing.products") == [(0,)]
+    assert sql(OURS) == BOTH
+
+
+def test_what_any_release_has_left_is_known_as_ours(indexq: Indexq, empty_database: str, tmp_path: Path) -> None:
+    directories = {"dramatiq": migrations.DIRECTORY, "indexing": Path(indexing.migrations.__path__[0])}
+    for version in range(1, max(map(migrations.latest, directories.values())) + 1):
+        for schema, directory in directories.items():
+            earlier = tmp_path / f"{schema}-{version}"
+            earlier.mkdir()
+            for each in migrations.available(directory)[:version]:
+                shutil.copy(each.path, earlier)
+            migrations.migrate(empty_database, schema=schema, directory=earlier)
+        removed = indexq("migrate", "--uninstall", "--yes", SUPABASE_DB_URL=empty_database)
+        assert (removed.exit_code, removed.stdout.splitlines()[-1]) == (0, "Removed."), version
 
 
 def test_without_a_yes_it_does_not_go_on_and_a_dry_run_changes_nothing(indexq: Indexq, sql: Sql) -> None:
