@@ -48,7 +48,7 @@ def jobs(state: str, queue: str | None, limit: int, as_json: bool) -> None:
         if state == "running":
             found = admin.running(queue, limit=limit)
         else:
-            found = admin.waiting(queue, limit=limit, delayed=state == "scheduled")
+            found = admin.waiting(queue, limit=limit, scheduled=state == "scheduled")
         own = _index_jobs(database, found)
         ((now,),) = broker.ask("now", {})
     if as_json:
@@ -78,7 +78,7 @@ def _document(job: ListedJob, own: JobRow | None) -> dict[str, Any]:
 
 
 def _line(job: ListedJob, own: JobRow | None, now: datetime) -> list[str]:
-    if job.state == "consumed":
+    if job.state == "running":
         time = short_time(now - job.since)
         where = "" if job.host is None else f"{job.host} (process {job.pid})"
         told = "" if own is None else f"{own.repository_name}: {progress(own)}"

@@ -32,14 +32,14 @@ Exit codes: 0 removed; 2 it is not clear which; 130 interrupted.
 @click.option("--waiting", "kind", flag_value="waiting", help="Jobs that wait, ready or scheduled.")
 @click.option("--dead", "kind", flag_value="dead", help="Dead jobs that were not put aside.")
 @click.option("--discarded", "kind", flag_value="discarded", help="Dead jobs that were discarded or cancelled.")
-@click.option("--done", "kind", flag_value="done", help="Completed jobs, with their results.")
+@click.option("--completed", "kind", flag_value="completed", help="Completed jobs, with their results.")
 @dry_run_option
 @yes_option
 @json_option
 def purge(queue: str, kind: Kind | None, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Remove jobs of QUEUE for good."""
     if kind is None:
-        raise click.UsageError("expected one of --waiting, --dead, --discarded and --done, got: none")
+        raise click.UsageError("expected one of --waiting, --dead, --discarded and --completed, got: none")
     with connected() as broker:
         admin = Jobs(broker)
         count = admin.count(queue, kind)

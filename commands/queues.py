@@ -18,7 +18,7 @@ Examples:
   indexq queues --json | jq '.queues[] | select(.ready > 1000)'
 
 \b
-Oldest: for how long the job has been ready that is next. Done/min: jobs completed a minute over the last five
+Oldest: for how long the job has been ready that is next. Completed/min: jobs completed a minute over the last five
 minutes, or over ARCHIVE_COMPLETED_AFTER where that is shorter. Counts end at 100,000.
 
 \b
@@ -35,7 +35,7 @@ def queues(as_json: bool) -> None:
     if as_json:
         print_json({"queues": [document(each) for each in found]})
     elif found:
-        headings = ["Queue", "Ready", "Scheduled", "Running", "Dead", "Oldest", "Done/min", ""]
+        headings = ["Queue", "Ready", "Scheduled", "Running", "Dead", "Oldest", "Completed/min", ""]
         print_table(headings, [_line(each) for each in found], whole=["Queue"])
     else:
         click.echo("No queue yet: nothing was sent and no worker has run.", err=True)
@@ -43,16 +43,16 @@ def queues(as_json: bool) -> None:
 
 def document(report: QueueReport) -> dict[str, object]:
     """A queue as JSON; times in seconds."""
-    return {**asdict(report.facts), "paused_at": report.paused_at, "done_per_second": report.done_per_second}
+    return {**asdict(report.facts), "paused_at": report.paused_at, "completed_per_second": report.completed_per_second}
 
 
 def _line(report: QueueReport) -> list[str]:
     facts = report.facts
     oldest = facts.oldest_ready_seconds
-    rate = report.done_per_second
+    rate = report.completed_per_second
     return [
         facts.name,
-        *(_count(count) for count in (facts.ready, facts.delayed, facts.running, facts.dead)),
+        *(_count(count) for count in (facts.ready, facts.scheduled, facts.running, facts.dead)),
         "" if oldest is None else short_time(timedelta(seconds=oldest)),
         "?" if rate is None else f"{rate * 60:,.0f}" if rate * 60 >= 10 or not rate else f"{rate * 60:.1f}",
         "paused" if report.paused_at else "",

@@ -86,7 +86,7 @@ def _line(row: JobRow, facts: Facts, now: datetime) -> list[str]:
 
 def _was_put_back(row: JobRow, queued: JobFacts | None) -> bool:
     """Whether a job that failed for good waits or runs again, since an operator has put it back."""
-    return row.status == "failed" and queued is not None and queued.state in ("queued", "consumed")
+    return row.status == "failed" and queued is not None and queued.state in ("scheduled", "ready", "running")
 
 
 def _details(row: JobRow, facts: Facts, now: datetime) -> list[tuple[str, str]]:
@@ -112,7 +112,7 @@ def _details(row: JobRow, facts: Facts, now: datetime) -> list[tuple[str, str]]:
         ("Took", short_time(row.finished_at - row.started_at) if row.finished_at and row.started_at else None),
         ("Merged into", row.merged_into),
         ("Error", row.error),
-        ("Last error of the queue", queued.error if queued is not None and queued.state != "done" else None),
+        ("Last error of the queue", queued.error if queued is not None and queued.state != "completed" else None),
     ]
     return [(name, value) for name, value in told if value]
 
@@ -126,15 +126,13 @@ def in_the_queue(facts: JobFacts | None, now: datetime) -> str:
     """Where a job's message is, in words. ``now`` by the database's clock."""
     if facts is None:
         return "not in the queue"
-    if facts.state == "queued":
-        if facts.available_at <= now:
-            return "waiting"
-        return f"delayed until {local_time(facts.available_at)} (in {short_time(facts.available_at - now)})"
-    if facts.state == "consumed":
+    if facts.state == "scheduled":
+        return f"scheduled for {local_time(facts.available_at)} (in {short_time(facts.available_at - now)})"
+    if facts.state == "running":
         return f"running on {facts.host} (process {facts.pid})" if facts.host else "running"
-    if facts.state == "rejected":
+    if facts.state == "dead":
         return f"dead: {facts.reason}"
-    return f"merged into {facts.merged_into}" if facts.merged_into else facts.state
+    return f"merged into {facts.merged_into}" if facts.state == "merged" else facts.state
 
 
 def progress(row: JobRow) -> str:

@@ -132,12 +132,12 @@ class _Follower:
         facts = None if message_id is None else self._admin.job(message_id)
         while facts is not None and facts.merged_into is not None:
             facts = self._admin.job(facts.merged_into)
-        if facts is None or facts.state in ("rejected", "done"):
+        if facts is None or facts.state in ("dead", "completed"):
             # Whoever ended it wrote the row first, so it is true by now if it ever will be.
             self._look()
             if self.job.status not in ENDED:
                 self.job = replace(self.job, status="failed", error=_epitaph(facts))
-        elif facts.state == "queued":
+        elif facts.state in ("ready", "scheduled"):
             self._explain_waiting(facts)
 
     def _explain_waiting(self, facts: JobFacts) -> None:
@@ -156,8 +156,8 @@ class _Follower:
 def _epitaph(facts: JobFacts | None) -> str:
     if facts is None:
         return "its message is no longer in the queue: somebody removed it"
-    if facts.state == "done":
-        return "the queue says that it is done, but it never said so itself"
+    if facts.state == "completed":
+        return "the queue says that it is completed, but it never said so itself"
     return f"{facts.reason}: {_one_line(facts.error or 'no error was recorded')}"
 
 

@@ -109,8 +109,8 @@ def of_queue(facts: HealthFacts | None, tables: Iterable[TableFacts]) -> Iterato
     jobs = _gauge("queue_jobs", "Jobs by state; counting stops at 100,000.", "queue", "state")
     oldest = _gauge("queue_oldest_ready_seconds", "Seconds for which the oldest ready job has been due.", "queue")
     for queue in facts.queues:
-        for state in ("ready", "delayed", "running", "dead"):
-            jobs.add_metric([queue.name, "scheduled" if state == "delayed" else state], getattr(queue, state))
+        for state in ("ready", "scheduled", "running", "dead"):
+            jobs.add_metric([queue.name, state], getattr(queue, state))
         oldest.add_metric([queue.name], queue.oldest_ready_seconds or 0.0)
     workers = _gauge("workers", "Living worker processes.", "state")
     for draining in (False, True):

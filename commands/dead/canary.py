@@ -58,10 +58,10 @@ def _failure(job: JobFacts | None) -> str | None:
     """What went wrong; empty when all went well, None when that is not known yet."""
     if job is None:
         return "was removed by somebody"
-    if job.state == "done":
+    if job.state == "completed":
         return ""
     said = (job.error or "no error was recorded").partition("\n")[0]
-    if job.state == "rejected":
+    if job.state == "dead":
         return f"died again ({job.reason}): {said}"
     if job.errors or job.crashes:
         return f"failed again and will be retried: {said}"

@@ -35,7 +35,7 @@ def show(job: UUID, as_json: bool) -> None:
         letter = DeadLetters(broker).get(str(job))
         facts = None if letter is not None else Admin(broker).job(str(job))
     if letter is None:
-        found = "nothing" if facts is None else f"one that is {STATES[facts.state]}"
+        found = "nothing" if facts is None else f"one that is {facts.state}"
         raise CommandFailed(
             f"expected the id of a dead job, got: {job}, which is {found}; see: indexq dead list --jobs"
         )
@@ -43,10 +43,6 @@ def show(job: UUID, as_json: bool) -> None:
         print_json(asdict(letter))
     else:
         print_details([(name, value) for name, value in _details(letter) if value])
-
-
-#: What the states of the table are called among people.
-STATES = {"queued": "waiting", "consumed": "running", "rejected": "dead", "done": "done"}
 
 
 def _details(letter: DeadLetter) -> list[tuple[str, str]]:

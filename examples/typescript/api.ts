@@ -9,7 +9,7 @@ export type Sent = {
 };
 
 export type Job = {
-  state: "scheduled" | "waiting" | "running" | "completed" | "dead" | "merged";
+  state: "scheduled" | "ready" | "running" | "completed" | "dead" | "merged";
   errors: number;
   reason: string | null;
   error: string | null;

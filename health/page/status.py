@@ -196,7 +196,7 @@ def _queues(facts: HealthFacts) -> Html:
     rows = [
         (
             each.name,
-            *(f"{count:,}" for count in (each.ready, each.delayed, each.running, each.dead)),
+            *(f"{count:,}" for count in (each.ready, each.scheduled, each.running, each.dead)),
             short_time(each.oldest_ready_seconds),
         )
         for each in facts.queues

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 #: Counting stops here: a figure beyond it changes no decision, and counting millions costs seconds.
 COUNT_LIMIT = 100_000
+
+#: What is told of a job; the table `queue` has words of its own, those of dramatiq-pg. Scheduled: for later, after a
+#: delay or before a retry. Ready: could be started now. Merged: the newer job with its key stands for it.
+JobState = Literal["scheduled", "ready", "running", "completed", "dead", "merged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,7 @@ class QueueFacts:
     #: Jobs that could be started now.
     ready: int
     #: Jobs for later: sent with a delay, or waiting for a retry.
-    delayed: int
+    scheduled: int
     running: int
     dead: int
     #: Seconds since the oldest ready job could have been started; None when none is ready.
@@ -52,8 +56,7 @@ class JobFacts:
 
     message_id: str
     queue_name: str
-    #: queued, consumed (running), rejected (dead) or done.
-    state: str
+    state: JobState
     #: Since when it has been in this state.
     since: datetime
     message: dict[str, Any] | None
@@ -157,7 +160,7 @@ class QueueReport:
     #: Since when nothing is claimed from it; None: it is not paused.
     paused_at: datetime | None
     #: Jobs completed a second over the last minutes; None when completed jobs are not kept long enough to know.
-    done_per_second: float | None
+    completed_per_second: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +169,8 @@ class ListedJob:
 
     message_id: str
     queue_name: str
-    #: queued or consumed (running).
-    state: str
+    #: scheduled, ready or running.
+    state: JobState
     actor_name: str | None
     args: Any
     kwargs: Any
@@ -190,7 +193,7 @@ class Cancelled:
 
     message_id: str
     queue_name: str
-    #: What it was: queued or consumed (running).
-    state: str
+    #: What it was: scheduled, ready or running.
+    state: JobState
     #: What is recorded as its error.
     error: str

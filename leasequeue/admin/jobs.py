@@ -18,8 +18,9 @@ BITE = 1_000
 #: Seconds that one statement may take.
 TIMEOUT = 10.0
 
-#: What can be removed for good: jobs that wait, dead ones, those of the dead that were put aside, completed ones.
-Kind = Literal["waiting", "dead", "discarded", "done"]
+#: What can be removed for good: jobs that wait (ready or scheduled), dead ones, those of the dead that were put aside,
+#: completed ones.
+Kind = Literal["waiting", "dead", "discarded", "completed"]
 
 
 class Jobs:
@@ -33,14 +34,14 @@ class Jobs:
         parameters = {"queue_name": queue_name, "limit": limit}
         return [ListedJob(*row) for row in self._broker.ask("running_jobs", parameters, timeout=TIMEOUT)]
 
-    def waiting(self, queue_name: str | None = None, *, limit: int, delayed: bool = False) -> list[ListedJob]:
-        """What could be started, or with ``delayed`` what is for later, in the order in which it is due."""
+    def waiting(self, queue_name: str | None = None, *, limit: int, scheduled: bool = False) -> list[ListedJob]:
+        """What could be started, or with ``scheduled`` what is for later, in the order in which it is due."""
         names = [queue_name] if queue_name else [row[0] for row in self._broker.ask("queue_names", {}, timeout=TIMEOUT)]
         found = [
             ListedJob(*row)
             for name in names
             for row in self._broker.ask(
-                "waiting_jobs", {"queue_name": name, "limit": limit, "delayed": delayed}, timeout=TIMEOUT
+                "waiting_jobs", {"queue_name": name, "limit": limit, "scheduled": scheduled}, timeout=TIMEOUT
             )
         ]
         return sorted(found, key=lambda job: job.available_at)[:limit]
@@ -56,10 +57,10 @@ class Jobs:
     # For good.
 
     def count(self, queue_name: str, kind: Kind) -> int:
-        """How many jobs :meth:`remove` would remove. Stops at :data:`.COUNT_LIMIT` for those waiting and done."""
+        """How many jobs :meth:`remove` would remove. Stops at :data:`.COUNT_LIMIT` for those waiting and completed."""
         if kind in ("dead", "discarded"):
             return DeadLetters(self._broker).count(_dead(queue_name, kind))
-        name = "count_waiting" if kind == "waiting" else "count_done"
+        name = f"count_{kind}"
         ((count,),) = self._broker.ask(name, {"queue_name": queue_name, "cap": COUNT_LIMIT}, timeout=TIMEOUT)
         return int(count)
 

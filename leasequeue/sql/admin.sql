@@ -60,13 +60,16 @@ SELECT worker_id::text, host, pid, threads, queues, draining, started_at, heartb
  ORDER BY started_at
 
 -- name: job
-SELECT q.message_id::text, q.queue_name, q.state::text, q.mtime, q.message, q.available_at, q.enqueued_at, q.expires_at,
-       q.starts, q.errors, q.crashes, q.reason, q.error, w.host, w.pid, NULL,
+SELECT q.message_id::text, q.queue_name,
+       CASE q.state WHEN 'queued' THEN CASE WHEN q.available_at > now() THEN 'scheduled' ELSE 'ready' END
+                    WHEN 'consumed' THEN 'running' ELSE 'dead' END,
+       q.mtime, q.message, q.available_at, q.enqueued_at, q.expires_at, q.starts, q.errors, q.crashes, q.reason, q.error, w.host, w.pid, NULL,
        coalesce(q.attempts, '[]')
   FROM {schema}.queue AS q LEFT JOIN {schema}.worker AS w ON w.worker_id = q.worker_id
  WHERE q.message_id = %(message_id)s
 UNION ALL
-SELECT message_id::text, queue_name, 'done', finished_at, message, enqueued_at, enqueued_at, NULL,
+SELECT message_id::text, queue_name, CASE WHEN merged_into IS NULL THEN 'completed' ELSE 'merged' END,
+       finished_at, message, enqueued_at, enqueued_at, NULL,
        starts, errors, crashes, NULL, NULL, NULL, NULL, merged_into::text,
        coalesce(attempts, '[]')
   FROM {schema}.done WHERE message_id = %(message_id)s

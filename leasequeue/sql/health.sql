@@ -31,7 +31,7 @@ WITH RECURSIVE waiting (queue_name) AS (
          (SELECT count(*) FROM (SELECT FROM {schema}.queue AS q WHERE q.state = 'queued' AND q.queue_name = names.queue_name
                                    AND q.available_at <= now() LIMIT %(cap)s) AS few) AS ready,
          (SELECT count(*) FROM (SELECT FROM {schema}.queue AS q WHERE q.state = 'queued' AND q.queue_name = names.queue_name
-                                   AND q.available_at > now() LIMIT %(cap)s) AS few) AS delayed,
+                                   AND q.available_at > now() LIMIT %(cap)s) AS few) AS scheduled,
          (SELECT count(*) FROM running WHERE running.queue_name = names.queue_name) AS running,
          (SELECT count(*) FROM (SELECT FROM {schema}.queue AS q WHERE q.state = 'rejected' AND q.queue_name = names.queue_name
                                    AND q.reason NOT IN ('discarded', 'cancelled') LIMIT %(cap)s) AS few) AS dead,

@@ -22,7 +22,7 @@ SELECT queue_name, count(*),
 
 -- name: running_jobs
 -- What has been running for the longest comes first.
-SELECT q.message_id::text, q.queue_name, q.state::text, q.message ->> 'actor_name', q.message -> 'args',
+SELECT q.message_id::text, q.queue_name, 'running', q.message ->> 'actor_name', q.message -> 'args',
        q.message -> 'kwargs', q.mtime, q.available_at, q.enqueued_at, q.errors, q.crashes, q.redriven, w.host, w.pid
   FROM {schema}.queue AS q LEFT JOIN {schema}.worker AS w ON w.worker_id = q.worker_id
  WHERE q.state = 'consumed' AND (%(queue_name)s::text IS NULL OR q.queue_name = %(queue_name)s)
@@ -32,11 +32,12 @@ SELECT q.message_id::text, q.queue_name, q.state::text, q.message ->> 'actor_nam
 -- name: waiting_jobs
 -- In the order in which they are due.
 SET LOCAL enable_seqscan TO off;
-SELECT q.message_id::text, q.queue_name, q.state::text, q.message ->> 'actor_name', q.message -> 'args',
-       q.message -> 'kwargs', q.mtime, q.available_at, q.enqueued_at, q.errors, q.crashes, q.redriven, NULL, NULL
+SELECT q.message_id::text, q.queue_name, CASE WHEN %(scheduled)s THEN 'scheduled' ELSE 'ready' END,
+       q.message ->> 'actor_name', q.message -> 'args', q.message -> 'kwargs', q.mtime, q.available_at, q.enqueued_at,
+       q.errors, q.crashes, q.redriven, NULL, NULL
   FROM {schema}.queue AS q
  WHERE q.state = 'queued' AND q.queue_name = %(queue_name)s
-   AND CASE WHEN %(delayed)s THEN q.available_at > now() ELSE q.available_at <= now() END
+   AND CASE WHEN %(scheduled)s THEN q.available_at > now() ELSE q.available_at <= now() END
  ORDER BY q.available_at
  LIMIT %(limit)s
 
@@ -45,6 +46,7 @@ SELECT q.message_id::text, q.queue_name, q.state::text, q.message ->> 'actor_nam
 -- more. Its next heartbeat tells it.
 WITH before AS (
   SELECT q.message_id, q.state, q.mtime,
+         CASE WHEN q.state = 'consumed' THEN 'running' WHEN q.available_at > now() THEN 'scheduled' ELSE 'ready' END AS told,
          CASE WHEN q.state = 'queued' THEN 'while it was waiting'
               ELSE format('while it was running (pid %%s on %%s)', w.pid, w.host) END AS when_it_was,
          format('pid %%s on %%s', w.pid, w.host) AS worker
@@ -60,7 +62,7 @@ UPDATE {schema}.queue AS q
        worker_id = NULL, claim_no = NULL
   FROM before AS b
  WHERE q.message_id = b.message_id
-RETURNING q.message_id::text, q.queue_name, b.state::text, q.error
+RETURNING q.message_id::text, q.queue_name, b.told, q.error
 
 -- name: remove_waiting
 -- A bounded bite from where the last one ended: of the jobs that were sent until a moment, so that it comes to an end.
@@ -76,7 +78,7 @@ WITH bite AS (
 )
 SELECT count(*), max(available_at) FROM gone
 
--- name: remove_done
+-- name: remove_completed
 SET LOCAL enable_seqscan TO off;
 WITH bite AS (
   SELECT d.message_id, d.keep_until FROM {schema}.done AS d
@@ -96,5 +98,5 @@ RETURNING message_id::text
 -- name: count_waiting
 SELECT count(*) FROM (SELECT FROM {schema}.queue WHERE state = 'queued' AND queue_name = %(queue_name)s LIMIT %(cap)s) AS few
 
--- name: count_done
+-- name: count_completed
 SELECT count(*) FROM (SELECT FROM {schema}.done WHERE queue_name = %(queue_name)s LIMIT %(cap)s) AS few

@@ -104,10 +104,10 @@ def test_show_says_what_an_id_is_when_it_is_not_that_of_a_dead_job(indexq: Index
     (job,) = bury(sql)
     sql("UPDATE dramatiq.queue SET state = 'queued', reason = NULL")
 
-    waiting, unknown = indexq("dead", "show", job), indexq("dead", "show", str(uuid4()))
+    ready, unknown = indexq("dead", "show", job), indexq("dead", "show", str(uuid4()))
 
-    assert (waiting.exit_code, unknown.exit_code) == (1, 1)
-    assert "which is one that is waiting" in waiting.stderr
+    assert (ready.exit_code, unknown.exit_code) == (1, 1)
+    assert "which is one that is ready" in ready.stderr
     assert "which is nothing" in unknown.stderr
 
 

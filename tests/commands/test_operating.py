@@ -42,7 +42,7 @@ def test_queues_shows_what_is_where(indexq: Indexq, sql: Sql, job: str) -> None:
 
     headings, first, second = indexq("queues").stdout.splitlines()
 
-    assert headings.split() == ["Queue", "Ready", "Scheduled", "Running", "Dead", "Oldest", "Done/min"]
+    assert headings.split() == ["Queue", "Ready", "Scheduled", "Running", "Dead", "Oldest", "Completed/min"]
     assert first.split() == ["index-repo", "1", "0", "0", "0", "1", "m", "15", "s", "0"]
     assert second.split() == ["other", "0", "0", "0", "2", "0"]
     (document, _) = json.loads(indexq("queues", "--json").stdout)["queues"]
@@ -136,7 +136,7 @@ def test_what_neither_waits_nor_runs_is_not_cancelled_but_named(indexq: Indexq, 
     result = indexq("cancel", job, dead, "--json")
 
     assert result.exit_code == 1
-    assert [each["state"] for each in json.loads(result.stdout)["cancelled"]] == ["queued"]
+    assert [each["state"] for each in json.loads(result.stdout)["cancelled"]] == ["ready"]
     assert result.stderr == f"indexq: expected ids of jobs that wait or run, but these do neither: {dead}\n"
     assert indexq("cancel", str(uuid4())).exit_code == 1
     assert indexq("cancel").exit_code == 2

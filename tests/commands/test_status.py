@@ -43,22 +43,22 @@ def test_the_newest_jobs_come_first_one_line_each(indexq: Indexq, job: str, repo
     headings, first, second = indexq("status").stdout.splitlines()
 
     assert headings.split() == ["Job", "Repository", "Commit", "State", "Progress", "Age"]
-    assert first.split()[:4] == [newer, "newer", "HEAD", "waiting"]
-    assert second.split()[:4] == [job, "shapes", "v1", "waiting"]
+    assert first.split()[:4] == [newer, "newer", "HEAD", "ready"]
+    assert second.split()[:4] == [job, "shapes", "v1", "ready"]
     assert len(indexq("status", "--limit", "1").stdout.splitlines()) == 2
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ([], "waiting"),
-        (["UPDATE dramatiq.queue SET available_at = now() + interval '150 seconds'"], "delayed until 2"),
+        ([], "ready"),
+        (["UPDATE dramatiq.queue SET available_at = now() + interval '150 seconds'"], "scheduled for 2"),
         (["UPDATE dramatiq.queue SET available_at = now() + interval '150 seconds'"], "(in 2 m "),
         ([WORKER, RUN], "running on machine-7 (process 4711)"),
         (["UPDATE dramatiq.queue SET state = 'rejected', reason = 'expired'"], "dead: expired"),
         (["DELETE FROM dramatiq.queue"], "not in the queue"),
     ],
-    ids=["waiting", "delayed", "delay", "running", "dead", "gone"],
+    ids=["ready", "scheduled", "delay", "running", "dead", "gone"],
 )
 def test_an_unfinished_job_is_where_the_queue_says_it_is(
     indexq: Indexq, sql: Sql, job: str, changes: list[str], expected: str
@@ -93,7 +93,7 @@ def test_a_failed_job_shows_its_error(indexq: Indexq, sql: Sql, job: str) -> Non
     assert "more" in indexq("status", job).stdout
 
 
-def test_a_failed_job_that_an_operator_has_put_back_is_shown_as_waiting(indexq: Indexq, sql: Sql, job: str) -> None:
+def test_a_failed_job_that_an_operator_has_put_back_is_shown_as_ready(indexq: Indexq, sql: Sql, job: str) -> None:
     sql("UPDATE indexing.index_jobs SET status = 'failed', error = 'no such commit', finished_at = now()")
     sql("UPDATE dramatiq.queue SET state = 'rejected', reason = 'permanent'")
     assert "failed" in indexq("status").stdout.splitlines()[1]
@@ -102,7 +102,7 @@ def test_a_failed_job_that_an_operator_has_put_back_is_shown_as_waiting(indexq: 
     indexq("dead", "retry", message_id)
 
     line = indexq("status").stdout.splitlines()[1]
-    assert "waiting" in line
+    assert "ready" in line
     assert "failed" not in line
 
 
@@ -136,7 +136,7 @@ def test_json_has_the_row_and_the_queues_record(indexq: Indexq, sql: Sql, job: s
 
     assert one == listed
     assert (one["id"], one["status"], one["commit_sha"]) == (job, "pending", "v1")
-    assert (one["queue"]["state"], one["queue"]["message_id"]) == ("queued", one["message_id"])
+    assert (one["queue"]["state"], one["queue"]["message_id"]) == ("ready", one["message_id"])
 
 
 def test_an_unknown_job_is_exit_code_1_and_no_id_at_all_is_2(indexq: Indexq) -> None:

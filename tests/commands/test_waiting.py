@@ -166,7 +166,7 @@ def test_a_retry_is_told_with_its_error_and_its_time_and_a_missing_worker_only_o
 
     sql("UPDATE indexing.index_jobs SET error = 'the network is down', retry_count = 1")
     sql("UPDATE dramatiq.queue SET errors = 1, available_at = now() + interval '1 hour'")
-    command.wait_to_say("indexq: run 1 failed: the network is down; delayed until ")
+    command.wait_to_say("indexq: run 1 failed: the network is down; scheduled for ")
 
     ((told_at,),) = sql("SELECT clock_timestamp()")
     wait_until(lambda: sql(ASKED_SINCE, told_at) == [(True,)], 10, "another look at the queue")

@@ -134,7 +134,7 @@ def test_psql_sends_what_it_commits_and_nothing_else(api: Api, repository: Repos
     assert answer.returncode == 0, answer.stderr
     (rolled_back, known), (committed, state) = (line.split("|") for line in answer.stdout.split())
 
-    assert (known, state) == ("0", "waiting")
+    assert (known, state) == ("0", "ready")
     assert rolled_back != committed
     assert waited(api, committed) < POLL_SECONDS + SLACK_SECONDS
     wait_until(lambda: statuses(api, repository.url) == [("completed", True)], 10, "the row to say so")

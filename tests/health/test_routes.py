@@ -84,8 +84,8 @@ def test_jobs_are_counted_by_queue_and_only_living_workers_are_named(client: Cli
     assert (answer.status_code, body["status"], body["reasons"]) == (200, "ok", [])
     queue = body["queues"]["index-repo"]
     assert 90 <= queue.pop("oldest_ready_seconds") < 120
-    assert queue == {"ready": 2, "delayed": 1, "running": 1, "dead": 1}
-    other = {"ready": 0, "delayed": 0, "running": 0, "dead": 1, "oldest_ready_seconds": None}
+    assert queue == {"ready": 2, "scheduled": 1, "running": 1, "dead": 1}
+    other = {"ready": 0, "scheduled": 0, "running": 0, "dead": 1, "oldest_ready_seconds": None}
     assert body["queues"]["other"] == other
     (worker,) = body["workers"]
     assert (worker["host"], worker["pid"], worker["threads"], worker["holds"]) == ("machine-7", 4711, 2, 1)

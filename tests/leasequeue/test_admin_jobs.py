@@ -99,8 +99,8 @@ def test_a_report_counts_what_is_where_and_how_fast_it_goes(broker: LeaseBroker,
     (report,) = Queues(broker).report()
 
     facts = report.facts
-    assert (facts.name, facts.ready, facts.delayed, facts.running, facts.dead) == ("here", 1, 1, 0, 2)
-    assert report.done_per_second == pytest.approx(5 / 300), "five of them within the last five minutes"
+    assert (facts.name, facts.ready, facts.scheduled, facts.running, facts.dead) == ("here", 1, 1, 0, 2)
+    assert report.completed_per_second == pytest.approx(5 / 300), "five of them within the last five minutes"
 
 
 def test_a_waiting_job_that_is_cancelled_is_recorded_and_never_run(broker: LeaseBroker, sql: Sql) -> None:
@@ -109,7 +109,7 @@ def test_a_waiting_job_that_is_cancelled_is_recorded_and_never_run(broker: Lease
 
     (cancelled,) = Jobs(broker).cancel([message.message_id])
 
-    assert (cancelled.state, cancelled.error) == ("queued", "cancelled while it was waiting")
+    assert (cancelled.state, cancelled.error) == ("ready", "cancelled while it was waiting")
     assert sql("SELECT state::text, reason, error FROM dramatiq.queue") == [
         ("rejected", "cancelled", "cancelled while it was waiting")
     ]
@@ -134,7 +134,7 @@ def test_a_running_job_that_is_cancelled_is_interrupted_and_nothing_it_does_coun
     assert (listed.message_id, listed.pid is not None) == (message.message_id, True)
     (cancelled,) = Jobs(broker).cancel([message.message_id])
 
-    assert cancelled.state == "consumed"
+    assert cancelled.state == "running"
     assert cancelled.error.startswith("cancelled while it was running (pid ")
     wait_until(lambda: busy.ended_by, 5, "the actor is interrupted")
     assert isinstance(busy.ended_by[0], LeaseLost)
@@ -174,10 +174,10 @@ def test_an_interruption_reaches_a_run_and_nothing_behind_it() -> None:
 @pytest.mark.parametrize(
     ("kind", "left"),
     [
-        ("waiting", {"running": 1, "dead": 2, "discarded": 1, "done": 2, "elsewhere": 1}),
-        ("dead", {"waiting": 1_500, "running": 1, "discarded": 1, "done": 2, "elsewhere": 1}),
-        ("discarded", {"waiting": 1_500, "running": 1, "dead": 2, "done": 2, "elsewhere": 1}),
-        ("done", {"waiting": 1_500, "running": 1, "dead": 2, "discarded": 1, "elsewhere": 1}),
+        ("waiting", {"running": 1, "dead": 2, "discarded": 1, "completed": 2, "elsewhere": 1}),
+        ("dead", {"waiting": 1_500, "running": 1, "discarded": 1, "completed": 2, "elsewhere": 1}),
+        ("discarded", {"waiting": 1_500, "running": 1, "dead": 2, "completed": 2, "elsewhere": 1}),
+        ("completed", {"waiting": 1_500, "running": 1, "dead": 2, "discarded": 1, "elsewhere": 1}),
     ],
 )
 def test_what_is_removed_is_gone_for_good_and_nothing_else_is(
@@ -197,7 +197,7 @@ def test_what_is_removed_is_gone_for_good_and_nothing_else_is(
         " now() FROM generate_series(1, 2)"
     )
     jobs = Jobs(broker)
-    removed = {"waiting": 1_500, "dead": 2, "discarded": 1, "done": 2}[kind]
+    removed = {"waiting": 1_500, "dead": 2, "discarded": 1, "completed": 2}[kind]
     assert jobs.count("here", kind) == removed
 
     assert sum(jobs.remove("here", kind)) == removed
@@ -205,7 +205,7 @@ def test_what_is_removed_is_gone_for_good_and_nothing_else_is(
     counts = sql(
         "SELECT CASE WHEN queue_name <> 'here' THEN queue_name WHEN state = 'queued' THEN 'waiting'"
         " WHEN state = 'consumed' THEN 'running' WHEN reason = 'discarded' THEN reason ELSE 'dead' END, count(*)"
-        " FROM dramatiq.queue GROUP BY 1 UNION ALL SELECT 'done', count(*) FROM dramatiq.done HAVING count(*) > 0"
+        " FROM dramatiq.queue GROUP BY 1 UNION ALL SELECT 'completed', count(*) FROM dramatiq.done HAVING count(*) > 0"
     )
     assert dict(counts) == left
     assert jobs.count("here", kind) == 0
@@ -229,7 +229,7 @@ def test_waiting_jobs_are_listed_in_the_order_in_which_they_are_due(broker: Leas
 
     assert [job.message_id for job in jobs.waiting(limit=10)] == [message.message_id for message in sent]
     assert [job.message_id for job in jobs.waiting("a", limit=1)] == [sent[0].message_id]
-    assert [job.message_id for job in jobs.waiting(limit=10, delayed=True)] == [later.message_id]
+    assert [job.message_id for job in jobs.waiting(limit=10, scheduled=True)] == [later.message_id]
 
 
 def test_a_redriven_job_that_succeeds_keeps_what_became_of_its_earlier_runs(
@@ -244,6 +244,6 @@ def test_a_redriven_job_that_succeeds_keeps_what_became_of_its_earlier_runs(
     wait_until(lambda: sql("SELECT count(*) FROM dramatiq.done") == [(1,)], 10, "it is not done")
     facts = Admin(broker).job(job)
     assert facts is not None
-    assert (facts.state, facts.errors) == ("done", 0)
+    assert (facts.state, facts.errors) == ("completed", 0)
     assert [each["outcome"] for each in facts.attempts] == ["error", "redriven"]
     assert facts.attempts[-1]["error"].startswith("retries_exhausted: ")

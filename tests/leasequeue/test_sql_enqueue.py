@@ -52,7 +52,7 @@ def test_a_job_from_sql_is_run_as_one_from_python(
 
     ((job_id, merged),) = stranger("""SELECT * FROM dramatiq.enqueue('add', '[40]', '{"right": 2}')""")
     assert not merged
-    assert stranger("SELECT state, queue, actor FROM dramatiq.job(%s)", job_id) == [("waiting", "default", "add")]
+    assert stranger("SELECT state, queue, actor FROM dramatiq.job(%s)", job_id) == [("ready", "default", "add")]
     start_worker(broker)
     wait_until(lambda: stranger("SELECT state FROM dramatiq.job(%s)", job_id) == [("completed",)], 10, "not run")
     assert stranger("SELECT result FROM dramatiq.job(%s)", job_id) == [(42,)]
