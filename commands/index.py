@@ -13,10 +13,11 @@ from indexing import location
 from indexing.errors import RepositoryRefused
 from indexing.jobs import JobRow, add_repository, get_job
 from leasequeue import DatabaseUnavailable, QueueError
+from leasequeue.admin.wording import short_time
 
 from .database import Database
 from .failures import FAILED, UNAVAILABLE, USAGE, CommandFailed
-from .output import json_option, print_json, printable, short_sha, short_time, text
+from .output import json_option, print_json, printable, short_sha, text
 from .progress import display_for
 from .waiting import StoppedWaiting, follow
 

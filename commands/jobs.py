@@ -11,10 +11,11 @@ import click
 
 from indexing.jobs import JobRow, get_job, job_id_of
 from leasequeue.admin import Jobs, ListedJob
+from leasequeue.admin.wording import short_time
 
 from .arguments import arguments
 from .database import Database
-from .output import json_option, print_json, print_table, short_time, text
+from .output import json_option, print_json, print_table, text
 from .status import progress
 
 EPILOG = """\b

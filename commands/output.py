@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import click
@@ -100,21 +100,6 @@ def short_sha(commit: str | None) -> str:
         return "HEAD"
     is_id = len(commit) in (40, 64) and set(commit) <= set("0123456789abcdef")
     return commit[:_SHORT_SHA] if is_id else commit
-
-
-def short_time(span: timedelta) -> str:
-    """A length of time in one or two units: ``0.4 s``, ``42 s``, ``3 m 20 s``, ``5 h 3 m``, ``12 d 4 h``."""
-    seconds = max(0.0, span.total_seconds())
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, whole = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} m"
-    return f"{minutes} m {whole} s" if minutes else f"{whole} s"
 
 
 def local_time(moment: datetime) -> str:

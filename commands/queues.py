@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import timedelta
 
 import click
 
 from leasequeue.admin import COUNT_LIMIT, QueueReport, Queues
+from leasequeue.admin.wording import short_time
 
 from .connected import connected
-from .output import json_option, print_json, print_table, short_time
+from .output import json_option, print_json, print_table
 
 EPILOG = """\b
 Examples:
@@ -53,7 +53,7 @@ def _line(report: QueueReport) -> list[str]:
     return [
         facts.name,
         *(_count(count) for count in (facts.ready, facts.scheduled, facts.running, facts.dead)),
-        "" if oldest is None else short_time(timedelta(seconds=oldest)),
+        "" if oldest is None else short_time(oldest),
         "?" if rate is None else f"{rate * 60:,.0f}" if rate * 60 >= 10 or not rate else f"{rate * 60:.1f}",
         "paused" if report.paused_at else "",
     ]

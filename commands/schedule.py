@@ -10,6 +10,7 @@ import click
 
 from indexing.jobs import add_repository
 from leasequeue.admin import ScheduleFacts, Schedules
+from leasequeue.admin.wording import short_time
 from leasequeue.cron import CronError, next_tick
 
 from .arguments import arguments
@@ -17,7 +18,7 @@ from .connected import connected
 from .database import Database
 from .failures import USAGE, CommandFailed
 from .index import find_place
-from .output import json_option, local_time, print_json, print_table, printable, short_time, text
+from .output import json_option, local_time, print_json, print_table, printable, text
 
 EPILOG = """\b
 Examples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,11 +13,12 @@ import click
 
 from indexing.jobs import JobRow, get_job, latest_jobs
 from leasequeue.admin import Admin, JobFacts
+from leasequeue.admin.wording import short_time
 
 from .attempts import attempt_line
 from .database import Database
 from .failures import CommandFailed
-from .output import json_option, local_time, print_details, print_json, print_table, short_sha, short_time
+from .output import json_option, local_time, print_details, print_json, print_table, short_sha
 
 EPILOG = """\b
 Examples:
@@ -151,5 +152,5 @@ def read_and_left(row: JobRow) -> list[str]:
     if row.symbols:
         told.append(f"{row.symbols:,} symbols")
     if row.rest_seconds is not None and row.status == "processing":
-        told.append(f"about {short_time(timedelta(seconds=row.rest_seconds))} left")
+        told.append(f"about {short_time(row.rest_seconds)} left")
     return told

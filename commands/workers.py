@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import timedelta
 
 import click
 
 from leasequeue.admin import Admin, WorkerFacts
+from leasequeue.admin.wording import short_time
 
 from .connected import connected
-from .output import json_option, print_json, print_table, short_time
+from .output import json_option, print_json, print_table
 
 EPILOG = """\b
 Examples:
@@ -41,7 +41,7 @@ def workers(as_json: bool) -> None:
                 str(each.holds),
                 ", ".join(each.queues),
                 short_time(now - each.started_at),
-                f"{short_time(timedelta(seconds=each.silent_seconds))} ago",
+                f"{short_time(each.silent_seconds)} ago",
                 ", ".join(_remarks(each)),
             ]
             for each in found

@@ -10,10 +10,11 @@ import click
 
 from leasequeue.admin import COUNT_LIMIT, CauseFacts, DeadFacts, DeadFilter, DeadLetters
 from leasequeue.admin.dead import CAUSES
+from leasequeue.admin.wording import short_time
 
 from ..arguments import arguments
 from ..connected import connected
-from ..output import json_option, print_json, print_table, short_time
+from ..output import json_option, print_json, print_table
 from .filters import filter_of, filter_options
 
 EPILOG = """\b

@@ -43,14 +43,3 @@ def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]], 
     body = join(*(tag("tr", *(cell(at, content) for at, content in enumerate(row))) for row in rows))
     filled = tag("table", tag("thead", tag("tr", head)), tag("tbody", body))
     return tag("div", filled, class_="wide", role="region", aria_label=caption, tabindex="0")
-
-
-def short_time(seconds: float | None) -> str:
-    """A duration in its two largest units: ``3 min 20 s``."""
-    if seconds is None:
-        return "-"
-    whole = max(0, int(seconds))
-    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
-    while len(parts) > 1 and not parts[0][0]:
-        parts.pop(0)
-    return " ".join(f"{count} {unit}" for count, unit in parts[:2])

@@ -15,12 +15,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from leasequeue import DatabaseUnavailable, QueueError
 from leasequeue.admin.health import HealthFacts, HealthQuestion
 from leasequeue.admin.overview import DEAD_CAP, RUNNING_LIMIT, Overview, RunningJob, ask_overview
+from leasequeue.admin.wording import short_time
 
 from ..checks import Checks, Finding, Verdict
 from ..shared import Shared
 from .access import COOKIE, Access
 from .chart import last_hour
-from .html import Html, join, short_time, table, tag
+from .html import Html, join, table, tag
 
 #: Seconds for each question behind the page, until it is shown without, and for which the answers are good.
 QUESTION_WITHIN = 1.5
@@ -197,7 +198,7 @@ def _queues(facts: HealthFacts) -> Html:
         (
             each.name,
             *(f"{count:,}" for count in (each.ready, each.scheduled, each.running, each.dead)),
-            short_time(each.oldest_ready_seconds),
+            "-" if each.oldest_ready_seconds is None else short_time(each.oldest_ready_seconds),
         )
         for each in facts.queues
     ]
@@ -240,7 +241,7 @@ def _dead(overview: Overview) -> Html:
         names = {"queue": each.queue_name, "cause": each.cause}
         commands = join(tag("code", SHOW_CAUSE.format(**names)), Html("<br>"), tag("code", RETRY_CAUSE.format(**names)))
         what = tag("div", each.error or "-", class_="error")
-        ago = short_time((overview.asked_at - each.last_at).total_seconds())
+        ago = short_time(overview.asked_at - each.last_at)
         rows.append((each.reason, f"{each.count:,}", each.queue_name, what, ago, commands))
     heads = ("Reason", "Jobs", "Queue", "Newest error", "Newest, ago", "To see them, to send them again")
     note = tag("p", f"Of each cause, {DEAD_CAP:,} dead letters at the most are counted.", class_="muted")

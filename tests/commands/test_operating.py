@@ -43,7 +43,7 @@ def test_queues_shows_what_is_where(indexq: Indexq, sql: Sql, job: str) -> None:
     headings, first, second = indexq("queues").stdout.splitlines()
 
     assert headings.split() == ["Queue", "Ready", "Scheduled", "Running", "Dead", "Oldest", "Completed/min"]
-    assert first.split() == ["index-repo", "1", "0", "0", "0", "1", "m", "15", "s", "0"]
+    assert first.split() == ["index-repo", "1", "0", "0", "0", "1", "min", "15", "s", "0"]
     assert second.split() == ["other", "0", "0", "0", "2", "0"]
     (document, _) = json.loads(indexq("queues", "--json").stdout)["queues"]
     assert (document["name"], document["ready"], document["paused_at"]) == ("index-repo", 1, None)
@@ -84,7 +84,7 @@ def test_jobs_shows_what_runs_with_its_own_word_of_how_far_it_is(indexq: Indexq,
 
     assert headings.split() == ["Job", "Queue", "Actor", "Arguments", "For", "Where", "Progress"]
     assert line.split()[:3] == [message_id, "index-repo", "index_repo"]
-    assert "1 m 30 s" in line
+    assert "1 min 30 s" in line
     assert "machine-7 (process 4711)" in line
     assert "shapes: parse 5 of 20 files" in line
     (document,) = json.loads(indexq("jobs", "--json").stdout)["jobs"]
@@ -92,7 +92,9 @@ def test_jobs_shows_what_runs_with_its_own_word_of_how_far_it_is(indexq: Indexq,
     assert indexq("jobs", "--queue", "other").stdout == ""
 
 
-@pytest.mark.parametrize(("delay", "state", "due"), [("-75 s", "ready", "1 m 15 s ago"), ("90 s", "scheduled", "in 1")])
+@pytest.mark.parametrize(
+    ("delay", "state", "due"), [("-75 s", "ready", "1 min 15 s ago"), ("90 s", "scheduled", "in 1")]
+)
 def test_jobs_shows_what_waits(indexq: Indexq, sql: Sql, job: str, delay: str, state: str, due: str) -> None:
     sql("UPDATE dramatiq.queue SET available_at = now() + %s::interval, errors = 2", delay)
 

@@ -53,7 +53,7 @@ def test_the_newest_jobs_come_first_one_line_each(indexq: Indexq, job: str, repo
     [
         ([], "ready"),
         (["UPDATE dramatiq.queue SET available_at = now() + interval '150 seconds'"], "scheduled for 2"),
-        (["UPDATE dramatiq.queue SET available_at = now() + interval '150 seconds'"], "(in 2 m "),
+        (["UPDATE dramatiq.queue SET available_at = now() + interval '150 seconds'"], "(in 2 min "),
         ([WORKER, RUN], "running on machine-7 (process 4711)"),
         (["UPDATE dramatiq.queue SET state = 'rejected', reason = 'expired'"], "dead: expired"),
         (["DELETE FROM dramatiq.queue"], "not in the queue"),
@@ -120,7 +120,7 @@ def test_a_completed_job_shows_what_it_found(indexq: Indexq, sql: Sql, job: str)
     assert details["Commit"] == f"{'ab' * 20} (v1)"
     assert details["Languages"] == "go 3, python 2"
     assert details["Skipped"] == "binary 1"
-    assert details["Took"] == "1 m 15 s"
+    assert details["Took"] == "1 min 15 s"
 
 
 def test_what_became_of_earlier_runs_is_shown(indexq: Indexq, sql: Sql, job: str) -> None:
