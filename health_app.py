@@ -24,6 +24,7 @@ from indexing.jobs import job_id_of
 from indexing.queries import query
 from leasequeue.admin.health import HealthQuestion
 from leasequeue.admin.overview import RunningJob
+from leasequeue.admin.wording import short_time
 from settings import SettingsError
 
 
@@ -74,10 +75,15 @@ def _progress(question: HealthQuestion, jobs: list[RunningJob], timeout: float) 
     told: dict[str, tuple[str, float | None]] = {}
     for message_id, job_id in wanted.items():
         if job_id in known:
-            repository, phase, done, total = known[job_id]
-            share = done / total if total else None
-            files = f", {done:,} of {total:,} files" if total else ""
-            told[message_id] = (f"{repository}: {phase or 'waits'}{files}", share)
+            repository, phase, done, total, bytes_done, rest_seconds = known[job_id]
+            words = [f"{repository}: {phase or 'waits'}"]
+            if total:
+                words.append(f"{done:,} of {total:,} files")
+            if bytes_done:
+                words.append(f"{bytes_done / 1e6:,.1f} MB")
+            if rest_seconds is not None:
+                words.append(f"about {short_time(rest_seconds)} left")
+            told[message_id] = (", ".join(words), done / total if total else None)
     return told
 
 

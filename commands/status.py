@@ -33,6 +33,9 @@ Exit codes: 0 shown, whatever became of the job; 1 there is no such job.
 #: A job in one of these is over for itself; what the queue still knows of it adds nothing.
 ENDED = ("completed", "failed", "merged")
 
+#: A message in one of these expires, unless it is run before.
+WAITING = ("scheduled", "ready")
+
 
 @click.command(epilog=EPILOG)
 @click.argument("job", type=click.UUID, required=False)
@@ -87,11 +90,12 @@ def _line(row: JobRow, facts: Facts, now: datetime) -> list[str]:
 
 def _was_put_back(row: JobRow, queued: JobFacts | None) -> bool:
     """Whether a job that failed for good waits or runs again, since an operator has put it back."""
-    return row.status == "failed" and queued is not None and queued.state in ("scheduled", "ready", "running")
+    return row.status == "failed" and queued is not None and queued.state in (*WAITING, "running")
 
 
 def _details(row: JobRow, facts: Facts, now: datetime) -> list[tuple[str, str]]:
     queued = facts.get(row.message_id or "")
+    expires_at = queued.expires_at if queued is not None and queued.state in WAITING else None
     stats = row.stats or {}
     commit = row.commit_sha or "head of the default branch"
     told: list[tuple[str, str | None]] = [
@@ -108,6 +112,7 @@ def _details(row: JobRow, facts: Facts, now: datetime) -> list[tuple[str, str]]:
         ("Crashes", str(queued.crashes) if queued is not None and queued.crashes else None),
         ("Earlier", "\n".join(map(attempt_line, queued.attempts)) if queued is not None else None),
         ("Created", local_time(row.created_at)),
+        ("Expires", local_time(expires_at) if expires_at else None),
         ("Started", local_time(row.started_at) if row.started_at else None),
         ("Finished", local_time(row.finished_at) if row.finished_at else None),
         ("Took", short_time(row.finished_at - row.started_at) if row.finished_at and row.started_at else None),

@@ -18,7 +18,7 @@ from leasequeue.admin import Admin, JobFacts
 from .database import Database
 from .failures import INTERRUPTED, TERMINATED, UNAVAILABLE, CommandFailed
 from .progress import Display
-from .status import ENDED, in_the_queue
+from .status import ENDED, WAITING, in_the_queue
 
 #: Seconds between two looks at the job's row: often enough for a bar that moves.
 LOOK_SECONDS: Final = 0.3
@@ -137,7 +137,7 @@ class _Follower:
             self._look()
             if self.job.status not in ENDED:
                 self.job = replace(self.job, status="failed", error=_epitaph(facts))
-        elif facts.state in ("ready", "scheduled"):
+        elif facts.state in WAITING:
             self._explain_waiting(facts)
 
     def _explain_waiting(self, facts: JobFacts) -> None:

@@ -94,6 +94,7 @@ def _described(job: JobRow) -> dict[str, Any]:
             "phase": job.phase,
             "files_done": job.files_done,
             "files_total": job.files_total,
+            "bytes_done": job.bytes_done,
             "share": share,
             "rest_seconds": job.rest_seconds,
         },

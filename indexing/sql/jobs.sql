@@ -70,7 +70,7 @@ SELECT j.id::text, j.repository_id::text, r.name, r.url, j.commit_sha, j.resolve
  WHERE j.id = %(job_id)s;
 
 -- name: progress_of
-SELECT j.id::text, r.name, j.phase, j.files_done, j.files_total
+SELECT j.id::text, r.name, j.phase, j.files_done, j.files_total, j.bytes_done, j.rest_seconds
   FROM indexing.index_jobs AS j JOIN indexing.repositories AS r ON r.id = j.repository_id
  WHERE j.id = ANY (%(job_ids)s::uuid[]);
 

@@ -85,9 +85,6 @@ class Admin:
 
         expected = migrations.latest()
         with self._broker.session(left()) as connection:
-            started = time.monotonic()
-            connection.execute("SELECT 1", timeout=left())
-            round_trip = time.monotonic() - started
             version = migrations.current(connection, self._broker.schema, timeout=left())
             if version < expected:
                 raise errors.SchemaMissing(
@@ -98,9 +95,7 @@ class Admin:
             names = [row[0] for row in connection.execute(ask["queue_names"], {}, timeout=left())]
             counts = connection.execute(ask["queue_counts"], {"queues": names, "cap": COUNT_LIMIT}, timeout=left())
             workers = connection.execute(ask["workers"], {"lease": self._broker.policy.lease}, timeout=left())
-        return Snapshot(
-            round_trip, version, expected, [QueueFacts(*row) for row in counts], [WorkerFacts(*row) for row in workers]
-        )
+        return Snapshot(version, expected, [QueueFacts(*row) for row in counts], [WorkerFacts(*row) for row in workers])
 
     def job(self, message_id: str, timeout: float = TIMEOUT) -> JobFacts | None:
         """One job by its id; None when it never was, or is no longer kept."""

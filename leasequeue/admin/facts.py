@@ -40,7 +40,6 @@ class WorkerFacts:
     queues: list[str]
     draining: bool
     started_at: datetime
-    heartbeat_at: datetime
     #: Seconds since its last heartbeat, by the database's clock.
     silent_seconds: float
     #: Jobs it holds.
@@ -62,6 +61,7 @@ class JobFacts:
     message: dict[str, Any] | None
     available_at: datetime
     enqueued_at: datetime
+    #: Dead then, unless it has been run; None: it is over.
     expires_at: datetime | None
     starts: int
     errors: int
@@ -81,8 +81,6 @@ class JobFacts:
 class Snapshot:
     """What a load balancer and an operator ask first."""
 
-    #: Seconds that one empty question took.
-    round_trip_seconds: float
     schema_version: int
     schema_version_expected: int
     queues: list[QueueFacts]

@@ -51,7 +51,7 @@ SELECT wanted.queue_name,
   FROM unnest(%(queues)s::text[]) AS wanted (queue_name)
 
 -- name: workers
-SELECT worker_id::text, host, pid, threads, queues, draining, started_at, heartbeat_at,
+SELECT worker_id::text, host, pid, threads, queues, draining, started_at,
        extract(epoch FROM now() - heartbeat_at)::float8,
        (SELECT count(*) FROM {schema}.queue AS q WHERE q.state = 'consumed' AND q.worker_id = w.worker_id),
        (loops ->> 'notified')::boolean, (loops ->> 'claiming')::boolean

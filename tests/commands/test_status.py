@@ -71,6 +71,16 @@ def test_an_unfinished_job_is_where_the_queue_says_it_is(
     assert expected in line
 
 
+def test_a_job_that_waits_says_until_when(indexq: Indexq, sql: Sql, job: str) -> None:
+    sql("UPDATE dramatiq.queue SET expires_at = '2100-01-02 12:00+00'")
+    assert any(
+        line.startswith("Expires  ") and "2100-01-02" in line for line in indexq("status", job).stdout.splitlines()
+    )
+    sql(WORKER)
+    sql(RUN)
+    assert "Expires" not in indexq("status", job).stdout
+
+
 def test_a_running_job_shows_how_far_it_is(indexq: Indexq, sql: Sql, job: str) -> None:
     sql(
         "UPDATE indexing.index_jobs SET status = 'processing', phase = 'parse', files_total = 2000, files_done = 1500,"

@@ -72,6 +72,7 @@ def test_an_order_is_answered_at_once_and_its_link_tells_how_it_goes(
         "phase": "parse",
         "files_done": 1,
         "files_total": 4,
+        "bytes_done": 0,
         "share": 0.25,
         "rest_seconds": None,
     }

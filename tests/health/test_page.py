@@ -124,6 +124,21 @@ def test_a_running_job_that_nobody_can_read_is_shown_as_one(message: str, house:
     assert "indexq cancel" in shown.text
 
 
+def test_a_running_index_job_tells_what_it_has_read_and_how_long_its_phase_will_take(
+    house: House, database: str
+) -> None:
+    execute(database, ROWS)
+    execute(
+        database,
+        "UPDATE indexing.index_jobs SET bytes_done = 3100000, rest_seconds = 250 "
+        " WHERE repository_id = (SELECT id FROM indexing.repositories WHERE name = 'billing')",
+    )
+    page = house.sidecar(database, STATUS_PAGE="1")
+    text = page.client.get(f"{page.url}/").text
+    assert "billing: parse, 300 of 1,200 files, 3.1 MB, about 4 min 10 s left" in text
+    assert "search: parse, 600 of 2,400 files<" in text
+
+
 def causes_of(url: str) -> list[str]:
     """The ids of the causes, the most frequent first."""
     broker = LeaseBroker(url=url)
