@@ -28,6 +28,7 @@ from indexing.report import Progress
 from indexing.run import index_commit
 from leasequeue import Death, LeaseLost, PermanentError, current_lease
 from leasequeue.admin import Admin
+from leasequeue.connection import session_defaults
 
 from .payloads import IndexRequest, JobResult
 
@@ -35,14 +36,6 @@ log = logging.getLogger("indexq.index_repo")
 
 #: Seconds to reach the database.
 CONNECT_TIMEOUT = 10
-
-#: A server that is gone is noticed after 30 s: a run must not wait for it until its worker is presumed dead.
-KEEPALIVE: dict[str, Any] = {
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 4,
-    "tcp_user_timeout": 30_000,
-}
 
 #: Milliseconds for which the result can be read: as long as the completed job itself.
 RESULT_TTL = int(settings.archive_completed_after * 1000) or 1
@@ -98,9 +91,8 @@ def index_repo(index_job_id: str, repository_id: str, commit_sha: str | None = N
 @contextmanager
 def opened_connection() -> Iterator[psycopg2.extensions.connection]:
     """A session of an actor's own: it neither waits for ever for a server that is gone, nor outlives the block."""
-    connection = psycopg2.connect(
-        settings.supabase_db_url, connect_timeout=CONNECT_TIMEOUT, application_name="indexq index", **KEEPALIVE
-    )
+    url = settings.supabase_db_url
+    connection = psycopg2.connect(url, connect_timeout=CONNECT_TIMEOUT, **session_defaults(url, "indexq index"))
     try:
         yield connection
     finally:

@@ -8,7 +8,7 @@ import click
 import psycopg2
 
 from indexing import upkeep
-from leasequeue.connection import translate
+from leasequeue.connection import session_defaults, translate
 from settings import load_settings
 
 from .database import Database
@@ -34,10 +34,11 @@ Exit codes: 0 done, also when there was nothing; 130 interrupted.
 def collect(as_json: bool) -> None:
     """Remove contents that no indexed commit refers to."""
     settings = load_settings()
+    url = settings.supabase_db_url
     # Entered for what it does to every session of this process: it sees Ctrl+C, and a server that is silent.
     with Database(settings):
         try:
-            with closing(psycopg2.connect(settings.supabase_db_url, application_name="indexq command")) as connection:
+            with closing(psycopg2.connect(url, **session_defaults(url, "indexq command"))) as connection:
                 removed = upkeep.collect(connection)
         except psycopg2.Error as error:
             raise translate(error) from None

@@ -13,7 +13,7 @@ import psycopg2
 from psycopg2 import extensions
 
 from leasequeue import DatabaseUnavailable
-from leasequeue.connection import translate
+from leasequeue.connection import session_defaults, translate
 from settings import Settings, check_connection
 
 #: Seconds for one answer of the database, a commit included.
@@ -51,7 +51,7 @@ class Database:
         """
         try:
             if self._connection is None:
-                self._connection = psycopg2.connect(self._url, application_name="indexq command")
+                self._connection = psycopg2.connect(self._url, **session_defaults(self._url, "indexq command"))
             with self._connection.cursor() as cursor:
                 yield cursor
             self._connection.commit()

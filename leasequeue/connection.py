@@ -42,6 +42,18 @@ _KEEPALIVE = {
 }
 
 
+def session_defaults(url: str, role: str) -> dict[str, Any]:
+    """What each session says for itself, ours and those of applications, unless its URL says something else.
+
+    So no session waits for a server that is gone until its worker is presumed dead (``Policy.lease``, 20 s by default).
+
+    Parameters:
+      role: what the session is for; shown by ``pg_stat_activity`` as ``application_name``.
+    """
+    given = psycopg2.extensions.parse_dsn(url)
+    return {name: value for name, value in {**_KEEPALIVE, "application_name": role}.items() if name not in given}
+
+
 class Connection:
     """A session for one thread at a time.
 
@@ -56,9 +68,8 @@ class Connection:
 
     def __init__(self, url: str, role: str, *, connect_timeout: float = CONNECT_TIMEOUT) -> None:
         given = psycopg2.extensions.parse_dsn(url)
-        defaults: dict[str, Any] = {k: v for k, v in {**_KEEPALIVE, "application_name": role}.items() if k not in given}
         try:
-            self._raw = psycopg2.connect(url, async_=True, **defaults)
+            self._raw = psycopg2.connect(url, async_=True, **session_defaults(url, role))
         except psycopg2.Error as error:
             raise _not_reached(given, translate(error)) from None
         self._poll = select.poll()

@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2 import extensions
 
 from leasequeue import DatabaseUnavailable
-from leasequeue.connection import translate
+from leasequeue.connection import session_defaults, translate
 
 #: Sessions of one process. A request holds one for some milliseconds, so few are enough for hundreds a second.
 SIZE = 8
@@ -21,7 +21,7 @@ WAIT = 2.0
 #: Milliseconds that one statement may take; a lock that somebody holds counts.
 STATEMENT_TIMEOUT = 2_000
 
-#: Milliseconds after which a server that acknowledges nothing is given up, whatever it was asked.
+#: Milliseconds after which a server that acknowledges nothing is given up, whatever it was asked: somebody waits.
 SILENCE_TIMEOUT = 5_000
 
 
@@ -71,12 +71,10 @@ class Sessions:
         try:
             return self._idle.pop()
         except IndexError:
-            session = psycopg2.connect(
+            session: extensions.connection = psycopg2.connect(
                 self._url,
                 connect_timeout=int(WAIT),
-                application_name="indexq api",
-                keepalives_idle=10,
-                tcp_user_timeout=SILENCE_TIMEOUT,
+                **{**session_defaults(self._url, "indexq api"), "tcp_user_timeout": SILENCE_TIMEOUT},
             )
             session.autocommit = True
             return session
