@@ -70,6 +70,13 @@ class Runner:
         self._environ["SUPABASE_DB_URL"] = self._database
         subprocess.run(["indexq", "migrate"], env=self._environ, check=True, timeout=SECONDS)
 
+    def forget_role(self, name: str) -> None:
+        """Remove a role that the page has made, with its rights in the database."""
+        with closing(psycopg2.connect(self._database)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,))
+            if cursor.rowcount:
+                cursor.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
     def run(self, block: Block) -> None:
         """Do what one block says. AssertionError when that fails."""
         text = self._with_stand_ins(block.text)

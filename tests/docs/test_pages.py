@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -72,6 +73,7 @@ def runner(checkout: Path, empty_database: str, tmp_path: Path) -> Iterator[Runn
         tmp_path / "starlette", {"starlette/routing.py": "class Router:\n    def route(self): ...\n"}
     )
     ports = {port: str(free_port()) for port in DOCUMENTED_PORTS}
+    role = f"test_{secrets.token_hex(6)}"
     environ = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "HOME": str(home),
@@ -87,10 +89,14 @@ def runner(checkout: Path, empty_database: str, tmp_path: Path) -> Iterator[Runn
         # without the installation that comes first, which scripts/bootstrap.py has tests of its own for
         "scripts/dev-start.sh": f"HEALTH_PORT={ports['8000']} {shlex.quote(sys.executable)} scripts/dev_start.py",
         **ports,
+        # a role is of the whole server, which may be somebody's
+        "ROLE api ": f"ROLE {role} ",
+        "TO api;": f"TO {role};",
     }
     running = Runner(directory, empty_database, environ, stand_ins, logs)
     yield running
     running.end()
+    running.forget_role(role)
     EmbeddedPostgres(directory / ".local" / "postgres").stop(immediate=True)
 
 
