@@ -25,15 +25,6 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _OPTIONS = {"queue": "--queue", "actor": "--actor", "text": "--error", "cause": "--cause"}
 
 
-def check_choice(jobs: tuple[UUID, ...], all_matching: bool, given: Given) -> None:
-    """Raises CommandFailed unless it is clear which jobs are meant."""
-    if bool(jobs) == all_matching:
-        got = "both" if jobs else "neither"
-        raise CommandFailed(f"expected the ids of dead jobs, or --all-matching with filters, got: {got}", USAGE)
-    if jobs and any_given(given):
-        raise CommandFailed("expected filters together with --all-matching only, got: filters and ids", USAGE)
-
-
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """All jobs that match: how many there are, and how many of them are to be changed."""
@@ -44,7 +35,7 @@ class Chosen:
 
 
 def choice_options(command: Command) -> Command:
-    """Adds what chooses jobs, given to the command as jobs, all_matching, limit and those of the filters."""
+    """Adds what chooses jobs, given to the command as jobs, all_matching, limit and those of the filters: see Asked."""
     for decorate in (
         click.option("--limit", type=click.IntRange(1), help="So many at the most, those that died first."),
         filter_options,
@@ -55,48 +46,70 @@ def choice_options(command: Command) -> Command:
     return command
 
 
-def change_named(
-    letters: DeadLetters,
-    jobs: tuple[UUID, ...],
-    change: Callable[[list[str]], list[str]],
-    said: str,
-    key: str,
-    *,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    """Change the jobs that are named, and say so: ``said`` as in ``Put back``, ``key`` for their count in JSON."""
-    ids = [str(job) for job in jobs]
-    changed = [letter.message_id for letter in letters.letters(ids)] if dry_run else change(ids)
-    if as_json:
-        print_json({"dry_run": dry_run, "matching": len(changed), key: 0 if dry_run else len(changed)})
-    else:
-        what = counted(len(changed), "dead job")
-        click.echo(f"It would be {what}." if dry_run else f"{said}: {what}.")
-    _refuse_others(ids, changed, said.lower())
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a command does to dead jobs, and how it speaks of that."""
+
+    change: Callable[[list[str]], list[str]]
+    #: As in ``Put back 3 dead jobs?``, and in ``Put back: 3 dead jobs.``
+    doing: str
+    did: str
+    #: Of the count in JSON.
+    key: str
 
 
-def choose_matching(
-    broker: LeaseBroker,
-    letters: DeadLetters,
-    given: Given,
-    doing: str,
-    *,
-    limit: int | None,
-    dry_run: bool,
-    yes: bool,
-    as_json: bool,
-) -> Chosen | None:
-    """Count what matches and ask whether it is meant. None: it was a dry run, and has been shown."""
-    wanted = letters.until_now(filter_of(broker, given))
-    matching = letters.count(wanted)
-    if dry_run:
-        _show_dry_run(letters, wanted, matching, as_json)
-        return None
-    total = matching if limit is None else min(limit, matching)
-    if total:
-        confirm(f"{doing} {counted(total, 'dead job')}?", yes=yes)
-    return Chosen(wanted, matching, total)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a command was called with: the parameters that its options have in common."""
+
+    jobs: tuple[UUID, ...]
+    all_matching: bool
+    limit: int | None
+    dry_run: bool
+    yes: bool
+    as_json: bool
+    given: Given
+
+    @classmethod
+    def checked(cls, **options: Any) -> Asked:
+        """From click's parameters. Raises CommandFailed unless it is clear which jobs are meant."""
+        common = {each.name: options.pop(each.name) for each in fields(cls) if each.name != "given"}
+        asked = cls(**common, given=options)
+        if bool(asked.jobs) == asked.all_matching:
+            got = "both" if asked.jobs else "neither"
+            raise CommandFailed(f"expected the ids of dead jobs, or --all-matching with filters, got: {got}", USAGE)
+        if asked.jobs and any_given(asked.given):
+            raise CommandFailed("expected filters together with --all-matching only, got: filters and ids", USAGE)
+        return asked
+
+    def choose(self, broker: LeaseBroker, letters: DeadLetters, change: Change) -> Chosen | None:
+        """Count what matches and ask whether it is meant.
+
+        None: there is nothing more to do. Jobs that were named have been changed, or it was a dry run, and was shown.
+        """
+        if self.jobs:
+            self._change_named(letters, change)
+            return None
+        wanted = letters.until_now(filter_of(broker, self.given))
+        matching = letters.count(wanted)
+        if self.dry_run:
+            _show_dry_run(letters, wanted, matching, self.as_json)
+            return None
+        total = matching if self.limit is None else min(self.limit, matching)
+        if total:
+            confirm(f"{change.doing} {counted(total, 'dead job')}?", yes=self.yes)
+        return Chosen(wanted, matching, total)
+
+    def _change_named(self, letters: DeadLetters, change: Change) -> None:
+        ids = [str(job) for job in self.jobs]
+        changed = [each.message_id for each in letters.letters(ids)] if self.dry_run else change.change(ids)
+        if self.as_json:
+            count = 0 if self.dry_run else len(changed)
+            print_json({"dry_run": self.dry_run, "matching": len(changed), change.key: count})
+        else:
+            what = counted(len(changed), "dead job")
+            click.echo(f"It would be {what}." if self.dry_run else f"{change.did}: {what}.")
+        _refuse_others(ids, changed, change.did.lower())
 
 
 def _show_dry_run(letters: DeadLetters, wanted: DeadFilter, total: int, as_json: bool) -> None:

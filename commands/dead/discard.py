@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 import click
 
@@ -12,7 +11,7 @@ from leasequeue.admin import DeadLetters, in_batches
 from ..bulk import counted, dry_run_option, run_batches, yes_option
 from ..connected import connected
 from ..output import json_option, print_json
-from .choice import again, change_named, check_choice, choice_options, choose_matching
+from .choice import Asked, Change, again, choice_options
 
 EPILOG = """\b
 Examples:
@@ -34,30 +33,17 @@ Exit codes: 0 put aside; 1 an id is not that of a dead job; 130 interrupted.
 @dry_run_option
 @yes_option
 @json_option
-def discard(
-    jobs: tuple[UUID, ...],
-    all_matching: bool,
-    limit: int | None,
-    dry_run: bool,
-    yes: bool,
-    as_json: bool,
-    **given: Any,
-) -> None:
+def discard(**options: Any) -> None:
     """Put dead jobs aside: the JOBs named, or all that match."""
-    check_choice(jobs, all_matching, given)
+    asked = Asked.checked(**options)
     with connected() as broker:
         letters = DeadLetters(broker)
-        if jobs:
-            change_named(letters, jobs, letters.discard, "Discarded", "discarded", dry_run=dry_run, as_json=as_json)
-            return
-        chosen = choose_matching(
-            broker, letters, given, "Discard", limit=limit, dry_run=dry_run, yes=yes, as_json=as_json
-        )
+        chosen = asked.choose(broker, letters, Change(letters.discard, "Discard", "Discarded", "discarded"))
         if chosen is None:
             return
         batches = in_batches(letters.walk(chosen.wanted), letters.discard, limit=chosen.total)
-        changed = run_batches(batches, chosen.total, "discarding", again("discard", chosen.wanted, limit))
-    if as_json:
+        changed = run_batches(batches, chosen.total, "discarding", again("discard", chosen.wanted, asked.limit))
+    if asked.as_json:
         print_json({"dry_run": False, "matching": chosen.matching, "discarded": changed})
     else:
         click.echo(f"Discarded: {changed:,} of {counted(chosen.matching, 'matching dead job')}.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 import click
 
@@ -13,7 +12,7 @@ from ..bulk import counted, dry_run_option, run_batches, yes_option
 from ..connected import connected
 from ..output import json_option, print_json
 from .canary import CANARY_SECONDS, prove
-from .choice import again, change_named, check_choice, choice_options, choose_matching
+from .choice import Asked, Change, again, choice_options
 
 EPILOG = """\b
 Examples:
@@ -45,28 +44,12 @@ Exit codes: 0 put back; 1 an id is not that of a dead job, or the canary did not
 @dry_run_option
 @yes_option
 @json_option
-def retry(
-    jobs: tuple[UUID, ...],
-    all_matching: bool,
-    limit: int | None,
-    rate: float | None,
-    canary: bool,
-    canary_seconds: float,
-    dry_run: bool,
-    yes: bool,
-    as_json: bool,
-    **given: Any,
-) -> None:
+def retry(rate: float | None, canary: bool, canary_seconds: float, **options: Any) -> None:
     """Put dead jobs back to work: the JOBs named, or all that match."""
-    check_choice(jobs, all_matching, given)
+    asked = Asked.checked(**options)
     with connected() as broker:
         letters = DeadLetters(broker)
-        if jobs:
-            change_named(letters, jobs, letters.redrive, "Put back", "retried", dry_run=dry_run, as_json=as_json)
-            return
-        chosen = choose_matching(
-            broker, letters, given, "Put back", limit=limit, dry_run=dry_run, yes=yes, as_json=as_json
-        )
+        chosen = asked.choose(broker, letters, Change(letters.redrive, "Put back", "Put back", "retried"))
         if chosen is None:
             return
         wanted, total = chosen.wanted, chosen.total
@@ -76,9 +59,9 @@ def retry(
             changed = 1
         if total > changed:
             batches = in_batches(letters.walk(wanted), letters.redrive, limit=total - changed, rate=rate)
-            go_on = again("retry", wanted, limit, rate)
+            go_on = again("retry", wanted, asked.limit, rate)
             changed = run_batches(batches, total, "putting back", go_on, already=changed)
-    if as_json:
+    if asked.as_json:
         print_json({"dry_run": False, "matching": chosen.matching, "retried": changed, "canary": canary_id})
     else:
         click.echo(f"Put back: {changed:,} of {counted(chosen.matching, 'matching dead job')}.")
