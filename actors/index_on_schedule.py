@@ -11,7 +11,8 @@ from psycopg2 import errorcodes
 from broker import broker, settings
 from leasequeue import PermanentError, current_lease
 
-from .index_repo import enqueue_index_job, opened_connection
+from .index_repo import enqueue_index_job
+from .sessions import opened_connection
 
 
 @dramatiq.actor(broker=broker, actor_name="index_on_schedule", queue_name=settings.queue_name)

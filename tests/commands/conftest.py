@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import dramatiq.broker
 import pytest
@@ -17,9 +18,6 @@ from commands.main import main
 
 INDEXQ = Path(sys.executable).with_name("indexq")
 
-#: Modules that read the settings when they are imported.
-_READ_THE_SETTINGS = ("broker", "actors", "actors.index_on_schedule", "actors.index_repo", "actors.payloads")
-
 Indexq = Callable[..., Result]
 Begin = Callable[..., Command]
 
@@ -30,11 +28,13 @@ def indexq(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("SUPABASE_DB_URL", database)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(dramatiq.broker, "global_broker", None)
-    kept = {name: sys.modules.pop(name) for name in _READ_THE_SETTINGS if name in sys.modules}
 
-    def forget() -> None:
-        for name in _READ_THE_SETTINGS:
-            sys.modules.pop(name, None)
+    def forget() -> dict[str, ModuleType]:
+        """Unload the modules that read the settings when they are imported."""
+        read = [name for name in sys.modules if name == "broker" or name.partition(".")[0] == "actors"]
+        return {name: sys.modules.pop(name) for name in read}
+
+    kept = forget()
 
     def run(*arguments: str | Path, **environ: str) -> Result:
         forget()
