@@ -1,4 +1,4 @@
-"""Writes how runs ended: the many that succeeded in groups, each other one in a statement of its own."""
+"""Has it written how runs ended: the many that succeeded in groups, each other one by itself, again after trouble."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from threading import Event
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from . import errors
 from .connection import Connection
+from .endings import Endings
 from .lease import Dead, Done, HandBack, Lease, PutBack, Retry
 from .loop import CALL_TIMEOUT, Loop
 from .policy import Policy
@@ -23,14 +24,12 @@ GROUP_LIMIT = 1_000
 #: Seconds that a completed job waits for company: nobody waits for the write, and each one saved is one commit less.
 GROUP_DELAY = 0.005
 
-
 #: Seconds until an outcome that the database refused is tried again: at first, and at the longest.
 REFUSED_FIRST = 1.0
 REFUSED_LONGEST = 10.0
 
 #: Refusals one after the other that end an attempt to write a group one by one.
 REFUSED_IN_A_ROW = 3
-
 
 #: Outcomes after which a job waits again.
 RETURNS = Retry | HandBack | PutBack
@@ -62,12 +61,8 @@ class Finisher(Loop):
         ring: Callable[[Connection, str], None],
     ) -> None:
         super().__init__(url, label)
-        self._queries = queries
-        self._worker = worker
-        self._keep_done = policy.keep_done
-        self._unknown_actor_window = policy.unknown_actor_window
+        self._endings = Endings(queries, worker=worker, policy=policy, ring=ring)
         self._settled = settled
-        self._ring = ring
         self._waiting: deque[Lease] = deque()
         self._batch: dict[Lease, None] = {}  # an ordered set
         self._refused: dict[Lease, _Refusal] = {}
@@ -135,12 +130,12 @@ class Finisher(Loop):
         together = [lease for lease in handed_back if not lease.keyed]
         alone = [[lease] for lease in handed_back if lease.keyed]
         if done:
-            self._write(done, connection, self._write_done)
+            self._write(done, connection, self._endings.done)
         for group in (together, *alone):
             if group:
-                self._write(group, connection, self._write_hand_back)
+                self._write(group, connection, self._endings.hand_back)
         for lease in others:
-            self._write([lease], connection, self._write_one)
+            self._write([lease], connection, self._endings.one)
         self._sent_before = False
 
     def _write(
@@ -165,7 +160,7 @@ class Finisher(Loop):
             if isinstance(error, errors.AlreadyQueued) and self._give_way(group, connection):
                 return  # a newer job with its key came at this moment
             try:
-                ours = self._write_without_the_offending_part(group[0], connection, error)
+                ours = self._without_the_offending_part(group[0], connection, error)
             except errors.QueueError as refused:
                 self._refuse(group[0], refused)
                 return
@@ -200,18 +195,12 @@ class Finisher(Loop):
 
     def _give_way(self, group: list[Lease], connection: Connection) -> bool:
         """End those of which a newer job with the same key waits. Returns whether there was one."""
-        group = sorted(group, key=lambda lease: lease.message_id)
         try:
-            rows = connection.execute(
-                self._queries["give_way"],
-                {**_fences(group), "crashed": False, "keep": self._keep_done},
-                timeout=CALL_TIMEOUT,
-            )
+            newer = self._endings.give_way(group, connection)
         except errors.DatabaseUnavailable as error:
             if error.trouble is not Trouble.CONFLICT:
                 raise
             return False  # what follows meets the same lock, and knows what to do about it
-        newer: dict[str, str] = dict(rows)
         gone = [lease for lease in group if lease.message_id in newer]
         for lease in gone:
             self._batch.pop(lease, None)
@@ -241,74 +230,7 @@ class Finisher(Loop):
             pause,
         )
 
-    def _write_done(self, group: list[Lease], connection: Connection) -> set[str]:
-        # A fixed order of rows: two workers that finish the same jobs do not wait for each other crosswise.
-        group = sorted(group, key=lambda lease: lease.message_id)
-        has_results = any(lease.result is not None for lease in group)
-        rows = connection.execute(
-            self._queries["finish_done"],
-            {
-                **_fences(group),
-                # Most jobs have none, and a list of nothing is long.
-                "results": [lease.result for lease in group] if has_results else None,
-                "ttls": [lease.result_ttl for lease in group] if has_results else None,
-                "keep": self._keep_done,
-            },
-            timeout=CALL_TIMEOUT,
-        )
-        return {row[0] for row in rows}
-
-    def _write_hand_back(self, group: list[Lease], connection: Connection) -> set[str]:
-        group = sorted(group, key=lambda lease: lease.message_id)
-        rows = connection.execute(
-            self._queries["hand_back"],
-            _fences(group),
-            timeout=CALL_TIMEOUT,
-        )
-        for queue_name in {lease.queue_name for lease in group}:
-            self._ring(connection, queue_name)
-        return {row[0] for row in rows}
-
-    def _write_one(self, group: list[Lease], connection: Connection) -> set[str]:
-        (lease,) = group
-        statement, parameters = self._statement(lease, lease.outcome)
-        rows = connection.execute(statement, parameters, timeout=CALL_TIMEOUT)
-        if isinstance(lease.outcome, PutBack) and rows and rows[0][1] == "rejected":
-            lease.outcome = Dead("unknown_actor", lease.outcome.error)
-        return {row[0] for row in rows}
-
-    def _statement(self, lease: Lease, outcome: object) -> tuple[str, dict[str, Any]]:
-        message = lease.message.encode().decode() if lease.message is not None else None
-        if isinstance(outcome, Retry):
-            name = "finish_again" if outcome.error is None else "finish_retry"
-            return self._queries[name], {
-                **lease.fence,
-                "delay": outcome.delay,
-                "error": outcome.error,
-                "message": message,
-                "worker": self._worker,
-            }
-        if isinstance(outcome, Dead):
-            return self._queries["finish_dead"], {
-                **lease.fence,
-                "reason": outcome.reason,
-                "error": outcome.error,
-                "errors": int(outcome.counts_as_error),
-                "result": lease.result,
-                "ttl": lease.result_ttl,
-                "worker": self._worker,
-            }
-        if isinstance(outcome, PutBack):
-            return self._queries["put_back"], {
-                **lease.fence,
-                "error": outcome.error,
-                "window": self._unknown_actor_window,
-            }
-        raise TypeError(f"expected an outcome that is written by itself, got: {outcome!r}")
-
-    def _write_without_the_offending_part(
-        self, lease: Lease, connection: Connection, error: errors.QueueError
-    ) -> set[str]:
+    def _without_the_offending_part(self, lease: Lease, connection: Connection, error: errors.QueueError) -> set[str]:
         """The database refuses this outcome as it is: write what matters, say what was left out."""
         self._log.error(
             "outcome_refused job_id=%s queue=%s outcome=%s: %s. It is written without its result and changed message",
@@ -319,16 +241,7 @@ class Finisher(Loop):
         )
         lease.result = lease.result_ttl = lease.message = None
         if isinstance(lease.outcome, Done):
-            return self._write_done([lease], connection)
+            return self._endings.done([lease], connection)
         if isinstance(lease.outcome, Retry | Dead | PutBack):
-            return self._write_one([lease], connection)
+            return self._endings.one([lease], connection)
         raise error
-
-
-def _fences(group: list[Lease]) -> dict[str, str]:
-    """What names the claims of a group: ids and numbers as array literals, which the server reads fastest."""
-    return {
-        "message_ids": "{" + ",".join(lease.message_id for lease in group) + "}",
-        "worker_ids": "{" + ",".join(lease.worker_id for lease in group) + "}",
-        "claim_nos": "{" + ",".join(str(lease.claim_no) for lease in group) + "}",
-    }
