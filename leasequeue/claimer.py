@@ -143,7 +143,7 @@ class Claimer(Loop):
             self._outstanding -= 1
             if seconds is not None:
                 self._run_seconds += NEWEST_WEIGHT * (seconds - self._run_seconds)
-            wake = self._session.suspect_waits or (self._hungry and self._wanted() > 0)
+            wake = self._session.held.suspect_waits or (self._hungry and self._wanted() > 0)
             if wake:
                 self._hungry = False
         if wake:
@@ -207,13 +207,13 @@ class Claimer(Loop):
             self._alarm.clear()
             return
         self._listen(connection)
-        self._session.start_suspect(SUSPECT_PATIENCE)
+        self._session.held.release_suspect(SUSPECT_PATIENCE)
         if self._session.return_overdue(UNSTARTED_LIMIT):
             with self._lock:
                 self._run_seconds = max(self._run_seconds, UNSTARTED_LIMIT)
         with self._lock:
             wanted = self._wanted()
-        queues = self._session.queue_names()
+        queues = self._session.held.queue_names()
         granted = self._slots.acquire(wanted) if wanted and queues else 0
         if wanted and not granted:
             # No slot, or no queue yet. Whoever holds the slots looks for the next job when it gives one back.
@@ -338,7 +338,7 @@ class Claimer(Loop):
         """Have rings for all queues of ours delivered here, where that is possible and nobody else listens for us."""
         self._find_way(connection)
         if self._listener is None and self._is_notified:
-            wanted = frozenset(self._channel_of(name) for name in self._session.queue_names())
+            wanted = frozenset(self._channel_of(name) for name in self._session.held.queue_names())
             listen_to(connection, wanted - self._listening, timeout=CALL_TIMEOUT)
             self._listening = wanted
 
@@ -360,7 +360,7 @@ class Claimer(Loop):
 
     def _wanted(self) -> int:
         """How many jobs to claim now; 0 when it is better to wait. Call with the lock held."""
-        if self._session.closing or self._session.holds_suspect:
+        if self._session.closing or self._session.held.has_suspect:
             return 0
         threads = self._session.threads
         ahead = min(int(threads * AHEAD_SECONDS / max(self._run_seconds, 1e-6)), BATCH_LIMIT)

@@ -113,7 +113,7 @@ class Keeper(Loop):
                 "host": self._session.host,
                 "pid": self._session.pid,
                 "threads": self._session.threads,
-                "queues": self._session.queue_names(),
+                "queues": self._session.held.queue_names(),
                 "backend_pid": connection.backend_pid,
             },
             timeout=CALL_TIMEOUT,
@@ -124,14 +124,14 @@ class Keeper(Loop):
     def _beat(self, connection: Connection) -> bool:
         """Says that we live, and looks what we hold. Returns whether somebody else may be dead."""
         newest = self._session.newest_claim  # before we ask: what is claimed meanwhile is not told here
-        held_before = self._session.leases()
+        held_before = self._session.held.leases()
         ((silent_seconds, somebody_is_late, ids, claims, self._tick_is_due),) = connection.execute(
             self._queries["heartbeat"],
             {
                 "worker_id": self._session.worker_id,
                 "grace": self._grace,
                 "backend_pid": connection.backend_pid,
-                "queues": self._session.queue_names(),
+                "queues": self._session.held.queue_names(),
                 "draining": self._session.closing,
                 **self._session.vital_signs(),
                 "oldest": min([lease.claim_no for lease in held_before] + [self._session.oldest_unanswered_claim]),
@@ -158,7 +158,7 @@ class Keeper(Loop):
 
     def _return_phantoms(self, held: set[tuple[str, int]], newest: int) -> None:
         """Hand back jobs that the database counts as ours and that we never heard of: an answer was lost on its way."""
-        known = {(lease.message_id, lease.claim_no) for lease in self._session.leases()}
+        known = {(lease.message_id, lease.claim_no) for lease in self._session.held.leases()}
         unknown = {key for key in held - known if key[1] < newest}
         for message_id, claim_no in unknown & self._suspects:
             self._log.warning("phantom_returned job_id=%s: it was claimed but its claim was never answered", message_id)

@@ -76,7 +76,7 @@ class Listener(Loop):
     def round(self) -> None:
         connection = self.connection()
         if self._way is not None and self._way.notified:
-            wanted = frozenset(self._channel_of(name) for name in self._session.queue_names())
+            wanted = frozenset(self._channel_of(name) for name in self._session.held.queue_names())
             listen_to(connection, wanted - self._listening, timeout=CALL_TIMEOUT)
             self._listening = wanted
         if connection.wait(self._alarm.fileno(), LOOK_EVERY):

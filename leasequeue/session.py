@@ -1,4 +1,4 @@
-"""What one worker process is to the queue: an identity, the leases it holds, and the loops that serve them."""
+"""What one worker process is to the queue: an identity, what it holds, the loops that serve that, and its end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from dramatiq.common import iter_queue
@@ -23,6 +22,7 @@ from .connection import Connection
 from .errors import LeaseLost
 from .finisher import Finisher
 from .herald import TELL_WITHIN, Herald
+from .holdings import Buffer, Holdings
 from .interruption import interrupt
 from .keeper import Keeper
 from .lease import Dead, Death, Done, HandBack, Lease, LeasedMessage, Outcome
@@ -74,14 +74,11 @@ class WorkerSession:
         self._policy = policy
         self._worker: Worker | None = None
         self._lock = threading.Lock()
-        self._leases: dict[tuple[str, int], Lease] = {}
-        self._buffers: dict[str, SimpleQueue[LeasedMessage | None]] = {}
+        #: The claimed jobs, begun or not.
+        self.held = Holdings()
         self._drain_timer: threading.Timer | None = None
         #: Since the session began: jobs claimed, leases lost, jobs of dead workers rescued.
         self.claimed = self.lost = self.rescued = 0
-        #: Leases that are held on jobs which were there when a worker died, and the one that waits to run alone.
-        self._suspects = 0
-        self._waiting_suspect: LeasedMessage | None = None
         self._finisher = Finisher(
             queries,
             url=url,
@@ -141,10 +138,9 @@ class WorkerSession:
         """Tell the session whose threads it serves."""
         self._worker = worker
 
-    def listen_to(self, queue_name: str) -> SimpleQueue[LeasedMessage | None]:
+    def listen_to(self, queue_name: str) -> Buffer:
         """The buffer in which claimed jobs of a queue arrive; from now on the queue is claimed from."""
-        with self._lock:
-            buffer = self._buffers.setdefault(queue_name, SimpleQueue())
+        buffer = self.held.buffer_of(queue_name)
         self._claimer.wake()
         if self._listener is not None:
             self._listener.wake()
@@ -173,25 +169,10 @@ class WorkerSession:
 
     # What the loops ask.
 
-    def queue_names(self) -> list[str]:
-        """The queues that this process consumes."""
-        with self._lock:
-            return list(self._buffers)
-
     def deliver(self, messages: list[LeasedMessage]) -> None:
         """Put claimed jobs on their way to the threads."""
-        with self._lock:
-            for message in messages:
-                lease = message.lease
-                self._leases[lease.message_id, lease.claim_no] = lease
-                self._suspects += lease.is_suspect
-            self.claimed += len(messages)
-            buffers = dict(self._buffers)
-        for message in messages:
-            if message.lease.is_suspect:
-                self._waiting_suspect = message
-            else:
-                buffers[message.lease.queue_name].put(message)
+        self.claimed += len(messages)
+        self.held.add(messages)
         if self.closing:
             self._hand_back_unstarted()  # it was claimed while we were closing
 
@@ -199,42 +180,10 @@ class WorkerSession:
         """Hand everything unstarted back when some of it has waited for ``limit`` seconds. Returns whether it did."""
         if self._worker is None or self._worker.work_queue.empty():
             return False
-        before = time.monotonic() - limit
-        if not any(_has_waited(lease, before) for lease in self.leases()):
+        if not self.held.has_overdue(limit):
             return False
         self._hand_back_unstarted()
         return True
-
-    @property
-    def suspect_waits(self) -> bool:
-        """Whether a suspect was claimed that has not been let loose."""
-        return self._waiting_suspect is not None
-
-    def start_suspect(self, patience: float) -> None:
-        """Let a waiting suspect run once it is alone here, so that the next death has one culprit.
-
-        patience: seconds after which it runs beside those that take so long; nothing is claimed beside it in any case.
-        """
-        message = self._waiting_suspect
-        if message is None:
-            return
-        has_company = any(lease is not message.lease and not lease.settled for lease in self.leases())
-        if has_company and time.monotonic() - message.lease.claimed_at < patience:
-            return
-        self._waiting_suspect = None
-        with self._lock:
-            buffer = self._buffers[message.lease.queue_name]
-        buffer.put(message)
-
-    @property
-    def holds_suspect(self) -> bool:
-        """Whether a job is held here that was there when a worker died."""
-        return self._suspects > 0
-
-    def leases(self) -> list[Lease]:
-        """What this process believes it holds, finished but unwritten ones included."""
-        with self._lock:
-            return list(self._leases.values())
 
     def vital_signs(self) -> dict[str, Any]:
         """What a heartbeat tells of this process, besides that it lives. Ages are seconds."""
@@ -275,7 +224,7 @@ class WorkerSession:
 
     def begin_again(self) -> None:
         """This worker was judged dead. Take a new name, so that nothing of before is mistaken for what comes."""
-        for lease in self.leases():
+        for lease in self.held.leases():
             lease.lost = True
         self.worker_id = str(uuid.uuid4())
 
@@ -288,11 +237,8 @@ class WorkerSession:
         self._claimer.hear_ring()
 
     def _settled(self, settled: list[Lease]) -> None:
-        with self._lock:
-            left = [self._leases.pop((lease.message_id, lease.claim_no), None) for lease in settled]
-            suspects_left = sum(lease.is_suspect for lease in left if lease is not None)
-            self._suspects -= suspects_left
-            self.lost += sum(lease.lost for lease in settled)
+        suspects_left = self.held.remove(settled)
+        self.lost += sum(lease.lost for lease in settled)
         if suspects_left:
             self._claimer.wake()  # the next one may come
         if any(lease.keyed for lease in settled):
@@ -318,10 +264,7 @@ class WorkerSession:
         self.closing = True
         self._claimer.stop()
         self._hand_back_unstarted()
-        with self._lock:
-            buffers = list(self._buffers.values())
-        for buffer in buffers:
-            buffer.put(None)  # its consumer may be waiting for a job that will not come
+        self.held.wake_consumers()
         self._drain_timer = threading.Timer(self._policy.drain, self._interrupt)
         self._drain_timer.daemon = True
         self._drain_timer.start()
@@ -339,25 +282,12 @@ class WorkerSession:
         self._herald.close(max(0.0, min(TELL_WITHIN, deadline - time.monotonic())))
 
     def _hand_back_unstarted(self) -> None:
-        waiting: list[LeasedMessage] = []
-        with self._lock:
-            buffers = list(self._buffers.values())
-        for buffer in buffers:
-            while True:
-                try:
-                    message = buffer.get_nowait()
-                except Empty:
-                    break
-                if message is not None:
-                    waiting.append(message)
+        waiting = self.held.take_from_buffers(with_suspect=self.closing)
         if self._worker is not None:
             for item in iter_queue(self._worker.work_queue):
                 self._worker.work_queue.task_done()
                 # dramatiq 1 has pairs of priority and message there, dramatiq 2 objects.
                 waiting.append(item[1] if isinstance(item, tuple) else item.message)
-        if self.closing and self._waiting_suspect is not None:
-            suspect, self._waiting_suspect = self._waiting_suspect, None
-            waiting.append(suspect)
         for message in waiting:
             self.hand_back(message.lease)
 
@@ -367,14 +297,14 @@ class WorkerSession:
 
     def _interrupt(self) -> None:
         """The drain time is over: stop what still runs; its jobs are handed back."""
-        for lease in self.running():
+        for lease in self.held.running():
             self._log.warning("job_interrupted job_id=%s queue=%s: drain time over", lease.message_id, lease.queue_name)
             interrupt(lease, Shutdown)
         deadline = time.monotonic() + INTERRUPT_TIMEOUT
         pause = threading.Event()
-        while self.running() and time.monotonic() < deadline:
+        while self.held.running() and time.monotonic() < deadline:
             pause.wait(0.05)
-        stuck = self.running()
+        stuck = self.held.running()
         for lease in stuck:
             # Its thread is in a call that no exception reaches. Whatever it does later is fenced.
             self._log.error("job_abandoned job_id=%s queue=%s: its thread stays", lease.message_id, lease.queue_name)
@@ -382,16 +312,8 @@ class WorkerSession:
         if stuck and multiprocessing.parent_process() is not None:
             self._leave_without_them()
 
-    def running(self) -> list[Lease]:
-        """The jobs that a thread is busy with, and whose end is not known yet."""
-        return [lease for lease in self.leases() if lease.thread_id is not None and lease.outcome is None]
-
     def _leave_without_them(self) -> None:
         """End a process of dramatiq's: it would wait ten minutes for threads that do not come back."""
         self.close()
         logging.shutdown()
         os._exit(0)
-
-
-def _has_waited(lease: Lease, before: float) -> bool:
-    return not lease.started_at and lease.claimed_at < before and not lease.is_suspect

@@ -119,7 +119,7 @@ class Watchdog(threading.Thread):
         now = time.monotonic()
         return [
             lease
-            for lease in self._session.leases()
+            for lease in self._session.held.leases()
             if lease.thread_id is not None and lease.limit and now - lease.started_at > lease.limit + STUCK_MARGIN
         ]
 
@@ -152,7 +152,7 @@ class Watchdog(threading.Thread):
                 "wedged": self._wedged,
                 "threads": self._session.threads,
                 "live_threads": self.live_threads,
-                "running": sum(lease.thread_id is not None for lease in self._session.leases()),
+                "running": sum(lease.thread_id is not None for lease in self._session.held.leases()),
                 "stuck_jobs": len(self._reported),
                 "claiming": self._session.is_claiming,
                 "notified": self._session.way.notified if self._session.way is not None else None,
@@ -177,11 +177,11 @@ class Watchdog(threading.Thread):
         """Without claims, what runs gets the drain time; what is left then goes back, uncharged."""
         self._session.stop_claiming()
         deadline = time.monotonic() + self._drain
-        while self._session.running() and time.monotonic() < deadline:
+        while self._session.held.running() and time.monotonic() < deadline:
             self._beat()
             self._stopping.wait(LOOK_EVERY / 4)
-        for lease in self._session.leases():
+        for lease in self._session.held.leases():
             self._session.hand_back(lease)
         deadline = time.monotonic() + WRITE_WITHIN
-        while self._session.leases() and time.monotonic() < deadline:
+        while self._session.held.leases() and time.monotonic() < deadline:
             self._stopping.wait(0.05)

@@ -184,7 +184,7 @@ def test_a_drain_gives_way_to_the_newer_job(
     assert repository.begun.acquire(timeout=10)
     new = repository.index.send("a", 2)
     assert keyed_broker.worker_session is not None
-    (lease,) = keyed_broker.worker_session.leases()
+    (lease,) = keyed_broker.worker_session.held.leases()
     keyed_broker.worker_session.hand_back(lease)
     wait_until(
         lambda: sql("SELECT merged_into::text FROM dramatiq.done") == [(new.message_id,)], 10, "it did not give way"
