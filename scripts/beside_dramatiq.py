@@ -4,7 +4,7 @@
 
 The bound "dramatiq<2" is dramatiq-pg's; nothing of it is needed here but a class and a table. This installs what
 constraints.txt says into an environment under .local/, puts the other dramatiq over it without asking its neighbours,
-and runs the rooms that use dramatiq. What passed when: docs/leasequeue.md.
+and runs the rooms that use dramatiq. What passed when: docs/how-to/leasequeue-alone.md.
 """
 
 from __future__ import annotations

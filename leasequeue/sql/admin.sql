@@ -14,20 +14,24 @@ SELECT message_id::text, reason, error FROM {schema}.queue
 -- name: now
 SELECT now()
 
--- name: queue_names
--- A loose scan: one step per queue, however many jobs wait in it.
-WITH RECURSIVE ready (queue_name) AS (
+-- part: names_by_index
+-- A loose scan: one step per queue, however many jobs wait, or are dead, in it.
+waiting (queue_name) AS (
   (SELECT queue_name FROM {schema}.queue WHERE state = 'queued' ORDER BY queue_name LIMIT 1)
   UNION ALL
-  SELECT (SELECT q.queue_name FROM {schema}.queue AS q WHERE q.state = 'queued' AND q.queue_name > ready.queue_name
-           ORDER BY q.queue_name LIMIT 1) FROM ready WHERE ready.queue_name IS NOT NULL
+  SELECT (SELECT q.queue_name FROM {schema}.queue AS q WHERE q.state = 'queued' AND q.queue_name > waiting.queue_name
+           ORDER BY q.queue_name LIMIT 1) FROM waiting WHERE waiting.queue_name IS NOT NULL
 ), dead (queue_name) AS (
   (SELECT queue_name FROM {schema}.queue WHERE state = 'rejected' ORDER BY queue_name LIMIT 1)
   UNION ALL
   SELECT (SELECT q.queue_name FROM {schema}.queue AS q WHERE q.state = 'rejected' AND q.queue_name > dead.queue_name
            ORDER BY q.queue_name LIMIT 1) FROM dead WHERE dead.queue_name IS NOT NULL
 )
-SELECT queue_name FROM ready WHERE queue_name IS NOT NULL
+
+-- name: queue_names
+-- Of all queues that have a job or a living worker.
+WITH RECURSIVE {names_by_index}
+SELECT queue_name FROM waiting WHERE queue_name IS NOT NULL
 UNION SELECT queue_name FROM dead WHERE queue_name IS NOT NULL
 UNION SELECT queue_name FROM {schema}.queue WHERE state = 'consumed'
 UNION SELECT unnest(queues) FROM {schema}.worker WHERE dead_at IS NULL

@@ -3,17 +3,7 @@
 -- nature, so the planner is not asked whether to read the whole table. What others wrote since this transaction began is
 -- seen as written now.
 SET LOCAL enable_seqscan TO off;
-WITH RECURSIVE waiting (queue_name) AS (
-  (SELECT queue_name FROM {schema}.queue WHERE state = 'queued' ORDER BY queue_name LIMIT 1)
-  UNION ALL
-  SELECT (SELECT q.queue_name FROM {schema}.queue AS q WHERE q.state = 'queued' AND q.queue_name > waiting.queue_name
-           ORDER BY q.queue_name LIMIT 1) FROM waiting WHERE waiting.queue_name IS NOT NULL
-), dead (queue_name) AS (
-  (SELECT queue_name FROM {schema}.queue WHERE state = 'rejected' ORDER BY queue_name LIMIT 1)
-  UNION ALL
-  SELECT (SELECT q.queue_name FROM {schema}.queue AS q WHERE q.state = 'rejected' AND q.queue_name > dead.queue_name
-           ORDER BY q.queue_name LIMIT 1) FROM dead WHERE dead.queue_name IS NOT NULL
-), living AS (
+WITH RECURSIVE {names_by_index}, living AS (
   SELECT worker_id, host, pid, threads, live_threads, queues, draining, started_at, heartbeat_at, claimed_at, finished_at,
          coalesce((loops ->> 'claim')::float8, 0) AS claim_good_seconds,
          (loops ->> 'notified')::boolean AS notified, coalesce((loops ->> 'claiming')::boolean, true) AS claiming
