@@ -11,18 +11,21 @@ SELECT message_id, queue_name, 'queued', message, now() + expire_after
   FROM unnest(%(message_ids)s::uuid[], %(queue_names)s::text[], %(messages)s::jsonb[], %(expire_afters)s::interval[])
        AS several (message_id, queue_name, message, expire_after)
 
+-- part: all_anew
+-- Of a row whose job is replaced by a new one with its id: nothing of the old one stays.
+  queue_name = EXCLUDED.queue_name, state = 'queued', mtime = now(), message = EXCLUDED.message,
+  available_at = EXCLUDED.available_at, expires_at = EXCLUDED.expires_at, errors = EXCLUDED.errors,
+  worker_id = NULL, claim_no = NULL, crashes = 0, reason = NULL, error = NULL, result = NULL, result_ttl = NULL,
+  begun = true, unknown_since = NULL, attempts = NULL, redriven = 0, first_enqueued_at = NULL,
+  key = NULL, fairness_key = NULL, turn = NULL
+
 -- name: enqueue_or_replace
 -- The same id again replaces the job: whoever runs the old one has lost it (I6), and the new one is run.
 INSERT INTO {schema}.queue AS q
   (message_id, queue_name, state, mtime, message, available_at, enqueued_at, expires_at, errors)
 VALUES (%(message_id)s, %(queue_name)s, 'queued', now(), %(message)s, now() + %(delay)s::interval, now(),
         now() + %(delay)s::interval + %(expire_after)s::interval, %(errors)s)
-ON CONFLICT (message_id) DO UPDATE SET
-  queue_name = EXCLUDED.queue_name, state = 'queued', mtime = now(), message = EXCLUDED.message,
-  available_at = EXCLUDED.available_at, expires_at = EXCLUDED.expires_at, errors = EXCLUDED.errors,
-  worker_id = NULL, claim_no = NULL, crashes = 0, reason = NULL, error = NULL, result = NULL, result_ttl = NULL,
-  begun = true, unknown_since = NULL, attempts = NULL, redriven = 0, first_enqueued_at = NULL,
-  key = NULL, fairness_key = NULL, turn = NULL
+ON CONFLICT (message_id) DO UPDATE SET {all_anew}
 
 -- name: enqueue_again
 -- The connection broke after the statement was sent: it may have worked, and the job may be running or done by now.
@@ -78,12 +81,7 @@ WITH given AS (SELECT %(jobs)s::text::jsonb AS jobs), stored AS (
          statement_timestamp() + ((jobs ->> 'delay')::float8 + (jobs ->> 'expire_after')::float8) * interval '1 second',
          coalesce((m #>> '{options,retries}')::integer, 0)
     FROM given CROSS JOIN LATERAL jsonb_array_elements(jobs -> 'messages') AS m
-  ON CONFLICT (message_id) DO UPDATE SET
-    queue_name = EXCLUDED.queue_name, state = 'queued', mtime = now(), message = EXCLUDED.message,
-    available_at = EXCLUDED.available_at, expires_at = EXCLUDED.expires_at, errors = EXCLUDED.errors,
-    worker_id = NULL, claim_no = NULL, crashes = 0, reason = NULL, error = NULL, result = NULL, result_ttl = NULL,
-    begun = true, unknown_since = NULL, attempts = NULL, redriven = 0, first_enqueued_at = NULL,
-    key = NULL, fairness_key = NULL, turn = NULL
+  ON CONFLICT (message_id) DO UPDATE SET {all_anew}
 )
 SELECT '[]'::text
 
