@@ -29,7 +29,7 @@ Examples:
   indexq index git@example.org:team/project.git --wait --json
 
 \b
-Exit codes: 0 queued, or with --wait completed; 1 the job failed; 130 stopped waiting.
+Exit codes: 0 in the queue, or with --wait completed; 1 the job failed; 130 stopped waiting.
 --wait goes on without a worker, after saying so: the job is run as soon as there is one.
 """
 

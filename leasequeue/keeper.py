@@ -208,7 +208,7 @@ class Keeper(Loop):
                 "job_rescued job_id=%s queue=%s state=%s crashes=%s worker=%s",
                 message_id,
                 queue_name,
-                state,
+                "dead" if state == "rejected" else "ready",
                 crashes,
                 worker_id,
             )

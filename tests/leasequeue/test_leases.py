@@ -205,7 +205,7 @@ def test_jobs_of_a_worker_that_is_presumed_dead_are_run_by_another(
 
 
 def test_a_job_that_was_there_when_three_workers_died_is_dead_and_somebody_is_told(
-    make_broker: Callable[..., LeaseBroker], start_worker: StartWorker, sql: Sql
+    make_broker: Callable[..., LeaseBroker], start_worker: StartWorker, sql: Sql, caplog: pytest.LogCaptureFixture
 ) -> None:
     deaths: list[Death] = []
     broker = make_broker(policy=Policy(poll_interval=0.05, heartbeat=0.4, lease=1.0))
@@ -226,6 +226,7 @@ def test_a_job_that_was_there_when_three_workers_died_is_dead_and_somebody_is_to
     ((attempt,),) = sql("SELECT attempts -> 0 FROM dramatiq.queue")
     assert (attempt["outcome"], attempt["worker"]) == ("crashed", "pid 1 on elsewhere")
     assert deaths == [Death(deaths[0].message_id, "default", "crashed", error)]
+    assert f"job_rescued job_id={deaths[0].message_id} queue=default state=dead crashes=3" in caplog.text
 
 
 def test_a_job_that_was_there_when_a_worker_died_runs_alone_and_is_marked_before_it_starts(
