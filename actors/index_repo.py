@@ -1,7 +1,8 @@
 """The main job: a repository at a commit becomes files and symbols in Postgres.
 
 Thin on purpose. ``indexing`` knows how to index, ``leasequeue`` who may do it and what happens when it fails; this file
-tells each of them what the other one says, and keeps ``index_jobs`` true for the caller who looks there.
+tells each of them what the other one says, and keeps ``index_jobs`` true for the caller who looks there; of failures
+:mod:`.index_failures` does.
 """
 
 from __future__ import annotations
