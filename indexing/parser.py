@@ -17,12 +17,10 @@ from indexing import frames, languages, skips
 from indexing.extract import Extractor, OutOfTime, TooManySymbols
 from indexing.found import Symbol
 from indexing.frames import Parsed
+from indexing.priority import Priority
 
 #: Exit code of a parser that cannot load a language: a wheel is missing or broken.
 CANNOT_LOAD = 70
-
-#: How far parsers give way to other processes; 0 to 19 as `nice` counts.
-NICENESS = 10
 
 #: Where a NUL byte says that a file is not text: git's own rule, in bytes.
 _BINARY_LOOK_BYTES = 8000
@@ -39,6 +37,7 @@ def main() -> None:
     bytes of address space, symbols of a file."""
     # Four numbers from our own parent: argparse would take longer to load than they take to read.
     seconds, kill_seconds, memory_bytes, max_symbols = sys.argv[1:]
+    priority = Priority()
     _limit(int(memory_bytes))
     # Answers get a descriptor of their own: what a library prints must not end up between them.
     answers = os.fdopen(os.dup(1), "wb")
@@ -47,6 +46,7 @@ def main() -> None:
     answers.flush()
     while (batch := frames.read(sys.stdin.buffer)) is not None:
         for language, content in frames.decode_batch(batch):
+            priority.settle()
             _load(language)
             _arm(float(seconds) + float(kill_seconds))
             answers.write(frames.encode_parsed(parse(language, content, float(seconds), int(max_symbols))))
@@ -137,8 +137,6 @@ def _limit(memory_bytes: int) -> None:
     # A crash is expected now and then: no core file, and no file at all, is to be written for it.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    # Whoever answers people, and the heartbeat of our own parent, go first on a busy machine.
-    os.nice(NICENESS)
 
 
 def _arm(seconds: float) -> None:
