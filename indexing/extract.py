@@ -98,7 +98,18 @@ class Extractor:
     def extract_by_tree(self, source: bytes, *, seconds: float, max_symbols: int) -> tuple[list[Symbol], list[Import]]:
         """The same, always by a tree."""
         deadline = time.thread_time() + seconds
-        return _Walk(self, source, deadline, max_symbols).run(self._parse(source, deadline))
+        tree = self._parse(source, deadline)
+        found = _Walk(self, source, deadline, max_symbols).run(tree)
+        mended = None if self._language.mend is None else self._language.mend(source, tree.root_node.has_error)
+        if mended is None:
+            return found
+        unread = _unread_bytes(tree)
+        del tree
+        try:
+            again = self._parse(mended, deadline)
+            return _Walk(self, source, deadline, max_symbols).run(again) if _unread_bytes(again) <= unread else found
+        except (OutOfTime, TooManySymbols):
+            return found
 
     def _parse(self, source: bytes, deadline: float) -> Tree:
         late = False
@@ -145,6 +156,8 @@ class _Walk:
         self._comment_is_outside = False
         #: The last byte of the last of them, or of what may stand between them and what they belong to.
         self._comment_end = 0
+        #: The values that have got their names from what they are assigned to.
+        self._named_values: set[int] = set()
         #: How deep the ``export`` around us is; -1: none.
         self._export_depth = -1
 
@@ -216,6 +229,8 @@ class _Walk:
         self._comment_end = node.end_byte
 
     def _note(self, node: Node, rule: Rule, depth: int) -> None:
+        if node.id in self._named_values:
+            return
         scopes = self._scopes
         around = scopes[-1] if scopes else None
         for found in rule(node, around.kind if around is not None else None, self._text):
@@ -233,6 +248,8 @@ class _Walk:
         name = _clean(found.name)[:MAX_NAME]
         if not name:
             return
+        if found.value is not None:
+            self._named_values.add(found.value.id)
         if found.holds_rest:
             # It is beside what follows and around it, up to the next of its kind.
             depth -= 1
@@ -298,6 +315,22 @@ class _Walk:
     def _qualify(self, parent: str | None, name: str) -> str:
         name = _clean(name)
         return (name if parent is None else parent + self._language.separator + name)[:MAX_PARENT]
+
+
+def _unread_bytes(tree: Tree) -> int:
+    """How much of a source the grammar could make nothing of."""
+    cursor = tree.walk()
+    unread = 0
+    while True:
+        node = cursor.node
+        assert node is not None
+        if node.is_error or node.is_missing:
+            unread += max(1, node.end_byte - node.start_byte)
+        elif node.has_error and cursor.goto_first_child():
+            continue
+        while not cursor.goto_next_sibling():
+            if not cursor.goto_parent():
+                return unread
 
 
 def _body(node: Node) -> Node | None:

@@ -68,6 +68,8 @@ class Found(NamedTuple):
     exported: bool | None = None
     #: Whether what is inside is visible until something else is said, as ``private:`` does.
     members_exported: bool = True
+    #: What it is the name of, where that could have one itself: ``const name = function other() {}``.
+    value: Node | None = None
     #: The scope of all that follows, not of what is inside: ``namespace A;``.
     holds_rest: bool = False
 
@@ -134,5 +136,8 @@ class Grammatical(NamedTuple):
     exported: IsExported = always
     #: A body -> the string in it that is its documentation.
     docstring: Callable[[Node], Node | None] | None = None
+    #: Source, whether there are errors in its tree -> one of the same length that may be read better, with everything
+    #: in its place; None where there is nothing to mend.
+    mend: Callable[[bytes, bool], bytes | None] | None = None
     #: UTF-8 source, most symbols -> the same rows without a tree, where that is possible and quicker; None where not.
     scan: Callable[[bytes, int], tuple[list[Symbol], list[Import]] | None] | None = None

@@ -30,20 +30,20 @@ class Language(NamedTuple):
 
 _TABLE: Final = (
     Language("python", 3, (".py", ".pyi", ".pyw"), "python:GRAMMATICAL"),
-    Language("javascript", 4, (".js", ".mjs", ".cjs", ".jsx"), "javascript:GRAMMATICAL"),
-    Language("typescript", 4, (".ts", ".mts", ".cts"), "typescript:TYPESCRIPT"),
-    Language("tsx", 4, (".tsx",), "typescript:TSX"),
+    Language("javascript", 5, (".js", ".mjs", ".cjs", ".jsx"), "javascript:GRAMMATICAL"),
+    Language("typescript", 5, (".ts", ".mts", ".cts"), "typescript:TYPESCRIPT"),
+    Language("tsx", 5, (".tsx",), "typescript:TSX"),
     Language("go", 3, (".go",), "go:GRAMMATICAL"),
     Language("rust", 3, (".rs",), "rust:GRAMMATICAL"),
     Language("java", 3, (".java",), "java:GRAMMATICAL"),
-    Language("c", 3, (".c", ".h"), "c:GRAMMATICAL"),
-    Language("cpp", 3, (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx", ".ipp", ".inl", ".tpp"), "cpp:GRAMMATICAL"),
+    Language("c", 4, (".c", ".h"), "c:GRAMMATICAL"),
+    Language("cpp", 4, (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx", ".ipp", ".inl", ".tpp"), "cpp:GRAMMATICAL"),
     Language(
         "ruby", 3, (".rb", ".rake", ".gemspec", ".ru"), "ruby:GRAMMATICAL", ("Rakefile", "Gemfile", "Vagrantfile")
     ),
     Language("csharp", 2, (".cs", ".csx"), "csharp:GRAMMATICAL"),
-    Language("php", 2, (".php", ".phtml", ".php5"), "php:GRAMMATICAL"),
-    Language("kotlin", 2, (".kt", ".kts"), "kotlin:GRAMMATICAL"),
+    Language("php", 3, (".php", ".phtml", ".php5"), "php:GRAMMATICAL"),
+    Language("kotlin", 3, (".kt", ".kts"), "kotlin:GRAMMATICAL"),
     Language(TEXT, 1, (), None),
 )
 

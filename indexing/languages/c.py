@@ -8,6 +8,7 @@ import tree_sitter_c
 from tree_sitter import Node
 
 from indexing.found import Definer, Found, Grammatical, Import, Rule, Text
+from indexing.languages import c_macros
 from indexing.languages.imports import from_path
 from indexing.languages.rules import named, node_types
 
@@ -90,4 +91,5 @@ GRAMMATICAL = Grammatical(
     separator="::",
     wrappers=WRAPPERS,
     exported=is_exported,
+    mend=c_macros.of_c,
 )

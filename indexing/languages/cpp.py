@@ -8,7 +8,7 @@ import tree_sitter_cpp
 from tree_sitter import Node
 
 from indexing.found import Definer, Found, Grammatical, Text, Visibility
-from indexing.languages import c
+from indexing.languages import c, c_macros
 from indexing.languages.rules import named, qualified
 
 _CLASSES = frozenset({"class", "struct"})
@@ -19,15 +19,12 @@ def _function(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
     name = c.declared_name(declarator) if declarator is not None else None
     if name is None:
         return ()
-    if name.type == "operator_cast":
-        of_type = name.child_by_field_name("type")
-        return (Found(f"operator {text(of_type)}", "method"),)
     *around, last = _parts(name, text)
     kind = "method" if around or scope in _CLASSES else "function"
     return (Found(last, kind, parent="::".join(around) or None),)
 
 
-def _parts(name: Node, text: Text) -> list[str]:
+def _parts(name: Node | None, text: Text) -> list[str]:
     """``Outer::Inner::run`` as its parts; template arguments are no part of a name."""
     parts = []
     inner: Node | None = name
@@ -38,21 +35,34 @@ def _parts(name: Node, text: Text) -> list[str]:
 
 
 def _plain(node: Node | None, text: Text) -> str:
+    if node is not None and node.type == "operator_cast":
+        return _conversion(node, text)
     if node is not None and node.type in ("template_type", "template_function", "template_method"):
         node = node.child_by_field_name("name")
     return text(node)
+
+
+def _conversion(node: Node, text: Text) -> str:
+    """``operator const T *`` of ``operator const T *() const``, where the grammar has all of it in the name."""
+    inner: Node | None = node
+    while inner is not None and inner.type != "abstract_function_declarator":
+        inner = inner.child_by_field_name("declarator")
+    return " ".join(text(node).removesuffix(text(inner)).split())
 
 
 def _type(kind: str) -> Definer:
     rule = c.tagged(kind)
 
     def without_arguments(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
-        """A specialisation ``Name<int>`` is named ``Name``."""
-        return [
-            found._replace(name=_plain(node.child_by_field_name("name"), text)) for found in rule(node, scope, text)
-        ]
+        """A specialisation ``Name<int>`` is named ``Name``; ``Outer::Name`` is in ``Outer``."""
+        return [_placed(found, node.child_by_field_name("name"), text) for found in rule(node, scope, text)]
 
     return without_arguments
+
+
+def _placed(found: Found, name: Node | None, text: Text) -> Found:
+    *around, last = _parts(name, text)
+    return found._replace(name=last, parent="::".join(around) or None)
 
 
 def _class(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
@@ -85,4 +95,5 @@ GRAMMATICAL = Grammatical(
     separator="::",
     wrappers=c.WRAPPERS | {"template_declaration"},
     exported=_is_exported,
+    mend=c_macros.of_cpp,
 )

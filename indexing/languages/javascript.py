@@ -12,16 +12,31 @@ from indexing.languages.imports import from_script, string_in
 from indexing.languages.rules import first_child, is_constant_name, named, node_types
 
 _FUNCTION_VALUES = frozenset({"arrow_function", "function_expression", "generator_function"})
+#: How many brackets and calls are looked into for a function, and how many names one gets in ``a = b = function ...``.
+_MOST_AROUND = 8
 #: A name in quotes is still a name, and so is ``[Symbol.iterator]``; what has to be computed is none.
 _NAMES = frozenset({"identifier", "property_identifier", "private_property_identifier", "string", "type_identifier"})
 
 
-def _value_kind(value: Node | None, function_kind: str) -> str | None:
-    if value is None:
-        return None
-    if value.type in _FUNCTION_VALUES:
-        return function_kind
-    return "class" if value.type == "class" else None
+def _function_in(value: Node | None, text: Text) -> Node | None:
+    """The function or class that is a value, also in brackets and bound: ``(function () {}.bind(this))``."""
+    for _ in range(_MOST_AROUND):
+        if value is None or value.type in _FUNCTION_VALUES or value.type == "class":
+            return value
+        if value.type == "parenthesized_expression":
+            value = first_child(value)
+        elif value.type == "call_expression":
+            called = value.child_by_field_name("function")
+            if called is None or text(called.child_by_field_name("property")) != "bind":
+                return None
+            value = called.child_by_field_name("object")
+        else:
+            return None
+    return None
+
+
+def _kind(value: Node, function_kind: str) -> str:
+    return "class" if value.type == "class" else function_kind
 
 
 def _name(node: Node | None, text: Text) -> str:
@@ -42,38 +57,64 @@ def method(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
     return (Found(_name(node.child_by_field_name("name"), text), "method"),)
 
 
+def value(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
+    """A function or class that has a name and is handed on: ``forwardRef(function Button() {...})``."""
+    name = _name(node.child_by_field_name("name"), text)
+    return (Found(name, _kind(node, "function")),) if name else ()
+
+
 def variable(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
     """``const f = () => ...``, ``const C = class ...``, ``const LIMIT = ...``."""
     name = _name(node.child_by_field_name("name"), text)
-    kind = _value_kind(node.child_by_field_name("value"), "function")
-    if kind is None and scope in (None, "namespace") and is_constant_name(name):
-        kind = "constant"
-    return () if kind is None else (Found(name, kind),)
+    function = _function_in(node.child_by_field_name("value"), text)
+    if function is not None:
+        return (Found(name, _kind(function, "function"), value=function),)
+    is_constant = scope in (None, "namespace") and is_constant_name(name)
+    return (Found(name, "constant"),) if is_constant else ()
 
 
 def assignment(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
-    """``exports.f = function ...``, ``Foo.prototype.f = ...``: named by the last part.
+    """``exports.f = function ...``, ``Foo.prototype.f = Foo.prototype.g = ...``: named by the last part of each.
 
     By its own name where that says nothing: ``module.exports = class Agent ...``.
     """
-    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-    kind = _value_kind(right, "function")
-    if left is None or right is None or kind is None:
+    names: list[tuple[Node | None, Node | None]] = []
+    value: Node | None = node
+    while value is not None and value.type == "assignment_expression" and len(names) < _MOST_AROUND:
+        left = value.child_by_field_name("left")
+        value = value.child_by_field_name("right")
+        names.append((left, value))
+    function = _function_in(value, text)
+    if function is None:
         return ()
-    is_member = left.type == "member_expression"
-    name = _name(left.child_by_field_name("property") if is_member else left, text)
-    if name in ("", "exports"):
-        name = text(right.child_by_field_name("name")) or name
-    exported = is_member and text(left.child_by_field_name("object")) in ("exports", "module.exports")
-    return (Found(name, kind, exported=exported or None),)
+    return [
+        _assigned(left, function, function if right is value else right, text)
+        for left, right in names
+        if left is not None
+    ]
+
+
+def _assigned(left: Node, function: Node, value: Node | None, text: Text) -> Found:
+    kind, parent, around = _kind(function, "function"), None, ""
+    name: Node | None = left
+    if left.type == "member_expression":
+        around, name = text(left.child_by_field_name("object")), left.child_by_field_name("property")
+        if around.endswith(".prototype") and kind == "function":
+            kind, parent = "method", around.removesuffix(".prototype").rpartition(".")[2]
+    said = _name(name, text)
+    if said in ("", "exports"):
+        said = text(function.child_by_field_name("name")) or said
+    return Found(said, kind, parent=parent, exported=around in ("exports", "module.exports") or None, value=value)
 
 
 def member(field: str) -> Rule:
     """``name: function ...`` in an object, ``name = () => ...`` in a class."""
 
     def rule(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
-        kind = _value_kind(node.child_by_field_name("value"), "method")
-        return () if kind is None else (Found(_name(node.child_by_field_name(field), text), kind),)
+        function = _function_in(node.child_by_field_name("value"), text)
+        if function is None:
+            return ()
+        return (Found(_name(node.child_by_field_name(field), text), _kind(function, "method"), value=function),)
 
     return rule
 
@@ -125,6 +166,9 @@ RULES: dict[str, Rule] = {
     "assignment_expression": assignment,
     "field_definition": member("property"),
     "pair": member("key"),
+    "function_expression": value,
+    "generator_function": value,
+    "class": value,
 }
 
 # Functions hide in expressions (callbacks, wrappers, module patterns), so those that can hold one are entered.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import tree_sitter_kotlin
@@ -11,6 +12,23 @@ from indexing.found import Found, Grammatical, Import, Text
 from indexing.languages.imports import imported
 from indexing.languages.java import class_import
 from indexing.languages.rules import first_child, node_types
+
+#: Comments, texts and characters, up to the end of the source where they do not end.
+_NO_CODE = re.compile(
+    rb"//[^\n]*+|/\*.*?(?:\*/|\Z)|\"\"\".*?(?:\"\"\"|\Z)|\"(?:\\.|[^\"\\\n])*+\"?|'(?:\\.|[^'\\\n])[^'\n]{0,5}'",
+    re.DOTALL,
+)
+_NOT_BLANK = re.compile(rb"\S")
+#: ``{ fun f() = 1 }``: the grammar wants a line's end, or a semicolon, behind what is in a body.
+_END_ON_A_LINE = re.compile(rb"(?<![\s{;,])(?<!->)[ \t]++\}")
+#: ``class Name @Inject constructor(``, on lines of their own too, and ``fun interface``.
+_CONSTRUCTOR = re.compile(
+    rb"\bclass\s+\w++(?:<[^{}()]{0,200}>)?(?P<extra>(?:\s++@[\w.]++(?:\([^()]*+\))?)+)"
+    rb"(?=\s+(?:(?:private|internal|protected|public)\s+)?constructor\b)"
+)
+_FUN_INTERFACE = re.compile(rb"\b(?P<extra>fun)\s+interface\b")
+#: Read as ``annotation infix class`` here and there, without an error.
+_ANNOTATION = re.compile(rb"\b(?P<extra>annotation)\s+class\b")
 
 _CLASSES = frozenset({"class", "interface", "enum", "object"})
 
@@ -81,6 +99,22 @@ def _is_exported(node: Node, _found: Found, _scope: str | None, _in_export: bool
     return "private" not in _modifiers(node, text)
 
 
+def _mended(source: bytes, has_errors: bool) -> bytes | None:
+    """A source that was not read whole, with blanks or semicolons for what the grammar does not know."""
+    if not has_errors and _ANNOTATION.search(source) is None:
+        return None
+    code = _NO_CODE.sub(lambda match: _NOT_BLANK.sub(b" ", match[0]), source)
+    mended = bytearray(source)
+    for match in _END_ON_A_LINE.finditer(source):
+        if code[match.end() - 1 : match.end()] == b"}":
+            mended[match.end() - 2 : match.end() - 1] = b";"
+    for pattern in (_CONSTRUCTOR, _FUN_INTERFACE, _ANNOTATION):
+        for match in pattern.finditer(code):
+            start, end = match.span("extra")
+            mended[start:end] = _NOT_BLANK.sub(b" ", source[start:end])
+    return bytes(mended) if mended != source else None
+
+
 GRAMMATICAL = Grammatical(
     grammar=tree_sitter_kotlin.language,
     rules={
@@ -94,13 +128,19 @@ GRAMMATICAL = Grammatical(
         "type_alias": _alias,
         "import": _import,
     },
-    # Objects without a name hide in expressions.
+    # Objects without a name hide in expressions, and behind ``by`` a body is one to the grammar.
     descend=node_types(
         """
-    source_file class_body enum_class_body block function_body statements import_list object_literal getter
+    source_file class_body enum_class_body block function_body statements import_list object_literal getter setter
     return_expression call_expression value_arguments value_argument lambda_literal annotated_lambda
+    anonymous_initializer assignment binary_expression infix_expression navigation_expression
+    parenthesized_expression as_expression throw_expression labeled_expression anonymous_function
+    if_expression when_expression when_entry try_expression catch_block finally_block for_statement while_statement
+    do_while_statement property_delegate delegation_specifiers delegation_specifier explicit_delegation
+    constructor_invocation constructor_delegation_call
     """
     ),
     comments=frozenset({"line_comment", "block_comment", "multiline_comment"}),
     exported=_is_exported,
+    mend=_mended,
 )

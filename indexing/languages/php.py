@@ -21,6 +21,14 @@ def _namespace(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
     return (Found(name, "namespace", parent=parent or None, holds_rest=holds_rest),)
 
 
+def _closure(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
+    """``$double = function ($x) { ... }``, ``$double = fn ($x) => ...``"""
+    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+    if left is None or right is None or right.type not in ("anonymous_function", "arrow_function"):
+        return ()
+    return (Found(text(left)[1:], "function"),) if left.type == "variable_name" else ()
+
+
 def _constants(node: Node, _scope: str | None, text: Text) -> Iterable[Found]:
     elements = (each for each in node.named_children if each.type == "const_element")
     return [Found(text(first_child(each)), "constant") for each in elements]
@@ -75,6 +83,7 @@ GRAMMATICAL = Grammatical(
         "enum_case": named("constant"),
         "method_declaration": named("method"),
         "function_definition": named("function"),
+        "assignment_expression": _closure,
         "const_declaration": _constants,
         "function_call_expression": _define,
         "namespace_use_declaration": _use,
@@ -86,8 +95,10 @@ GRAMMATICAL = Grammatical(
         """
     program declaration_list enum_declaration_list compound_statement expression_statement if_statement else_clause
     else_if_clause colon_block for_statement foreach_statement while_statement try_statement catch_clause finally_clause
-    switch_statement switch_block case_statement assignment_expression object_creation_expression anonymous_class
-    return_statement arguments argument anonymous_function arrow_function
+    switch_statement switch_block case_statement object_creation_expression anonymous_class
+    return_statement arguments argument anonymous_function arrow_function member_call_expression
+    nullsafe_member_call_expression scoped_call_expression array_creation_expression array_element_initializer
+    parenthesized_expression yield_expression throw_expression conditional_expression binary_expression
     """
     ),
     separator="\\",

@@ -24,6 +24,9 @@ Foo.prototype.bar = function () {};
 const obj = { method() {}, key: () => 1, 'quoted': function() {} };
 describe('x', () => { const inner = () => 1; });
 const Comp = () => <div onClick={function named() {}}>{list.map(() => { function deep() {} })}</div>;
+const bound = function own() {}.bind(this), bracketed = (function again() {}), called = (function () {})();
+app.A.prototype.one = A.prototype.two = function () {};
+const Button = forwardRef(function Button() {}); register(class Late {});
 """
 JAVASCRIPT_SYMBOLS: Definitions = [
     ("App", "class", 1, 9, None),
@@ -39,13 +42,20 @@ JAVASCRIPT_SYMBOLS: Definitions = [
     ("helper", "function", 13, 13, None),
     ("Agent", "class", 13, 13, None),
     ("first", "function", 13, 13, None),
-    ("bar", "function", 14, 14, None),
+    ("bar", "method", 14, 14, "Foo"),
     ("method", "method", 15, 15, None),
     ("key", "method", 15, 15, None),
     ("quoted", "method", 15, 15, None),
     ("inner", "function", 16, 16, None),
     ("Comp", "function", 17, 17, None),
+    ("named", "function", 17, 17, "Comp"),
     ("deep", "function", 17, 17, "Comp"),
+    ("bound", "function", 18, 18, None),
+    ("bracketed", "function", 18, 18, None),
+    ("one", "method", 19, 19, "A"),
+    ("two", "method", 19, 19, "A"),
+    ("Button", "function", 20, 20, None),
+    ("Late", "class", 20, 20, None),
 ]
 
 TYPESCRIPT = """\

@@ -102,6 +102,9 @@ function top($x) {
 const LIMIT = 3;
 define('FOO', 1);
 $anon = new class { function z() {} };
+$twice = fn ($x) => 2 * $x;
+$run = function () { return [new class($a) extends B { function inside() {} }]; };
+$this->on('x', static fn () => $a ?? new class { function handler() {} });
 """
 PHP_SYMBOLS: Definitions = [
     ("B", "namespace", 2, 2, "A"),
@@ -122,6 +125,10 @@ PHP_SYMBOLS: Definitions = [
     ("LIMIT", "constant", 18, 18, "Q"),
     ("FOO", "constant", 19, 19, "Q"),
     ("z", "method", 20, 20, "Q"),
+    ("twice", "function", 21, 21, "Q"),
+    ("run", "function", 22, 22, "Q"),
+    ("inside", "method", 22, 22, "Q\\run"),
+    ("handler", "method", 23, 23, "Q"),
 ]
 
 
