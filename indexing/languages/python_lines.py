@@ -84,16 +84,42 @@ def _always(pattern: bytes) -> Callable[..., re.Match[bytes]]:
     return cast(Callable[..., re.Match[bytes]], re.compile(pattern, re.DOTALL).match)
 
 
-def _lines(telling: bytes) -> Callable[..., re.Match[bytes]]:
-    """Lines as far indented as the first one, or further, up to the first that is telling."""
+def _lines(telling: bytes) -> bytes:
+    """Lines as far indented as the group ``indent`` says, or further, up to the first that is telling."""
     statements = _many(rb"(?!" + telling + rb")" + _SIMPLE + _maybe(rb";" + _WS))
     head = rb"(?:(?!" + _COMPOUND + rb")|" + _COMPOUND + _HEAD + _maybe(rb":" + _WS) + rb")"
-    return _always(rb"(?=([ \t]*+))" + _many(rb"(?>" + _GAP + rb"\1" + _WS + head + statements + _END + rb")"))
+    return _many(rb"(?>" + _GAP + rb"(?P=indent)" + _WS + head + statements + _END + rb")")
 
 
-#: Group 1: their indentation. In a function, constants are of no interest.
-function_lines: Final = _lines(_TELLING)
-other_lines: Final = _lines(_TELLING + rb"|" + _CONSTANT + _WS + rb"[:=](?!=)")
+def _block(telling: bytes) -> Callable[..., re.Match[bytes]]:
+    """Such lines, from the beginning of the first."""
+    return _always(rb"(?=(?P<indent>[ \t]*+))" + _lines(telling))
+
+
+def _definition(keyword: bytes, telling: bytes) -> re.Pattern[bytes]:
+    """A definition with the lines of its body up to the first that is telling, and the gap behind them.
+
+    One match tells nearly all of most definitions. Groups: the name; nothing, behind the colon; where there is a body
+    below: nothing, where the header's line ends; the indentation of the body's first line; its documentation; nothing,
+    where the lines end; the indentation of what follows.
+    """
+    body = (
+        _WS + _END + rb"()" + _GAP + rb"(?=(?P<indent>[ \t]*+)(?:" + _DOCSTRING + rb")?)"
+        + _lines(telling) + rb"()" + _GAP + rb"([ \t]*+)"
+    )  # fmt: skip
+    header = keyword + rb"[ \t]++(" + _NAME + rb")" + _WS + rb"(?=[(\[:])" + _HEAD + rb":()"
+    return re.compile(header + rb"(?:" + body + rb")?", re.DOTALL)
+
+
+#: In a function, constants are of no interest.
+_TELLING_OUTSIDE = _TELLING + rb"|" + _CONSTANT + _WS + rb"[:=](?!=)"
+#: A string that is a statement of its own.
+_DOCSTRING = rb"([rRuUbB]{0,2}+(?:" + _STRING + rb"))" + _WS + rb"[;,#\r\n]"
+
+function_lines: Final = _block(_TELLING)
+other_lines: Final = _block(_TELLING_OUTSIDE)
+FUNCTION: Final = _definition(_maybe(rb"async[ \t]++") + rb"def", _TELLING)
+CLASS: Final = _definition(rb"class", _TELLING_OUTSIDE)
 
 #: Blank lines and comments.
 gap: Final = _always(_GAP)
@@ -103,28 +129,13 @@ AFTER: Final = re.compile(rb";" + _WS + rb"(?=([^#\r\n]))|" + _maybe(rb";" + _WS
 SIMPLE: Final = re.compile(_SIMPLE, re.DOTALL)
 COMPOUND: Final = re.compile(_COMPOUND)
 END: Final = re.compile(_END)
-#: Behind a header: nothing more on its line.
-HEADER_END: Final = re.compile(_WS + _END)
 COMMENT: Final = re.compile(_COMMENT)
 FOR: Final = re.compile(rb"\bfor\b")
 #: From the inside of a bracket to what is first in it.
 first: Final = _always(_many(rb"\s++|" + _COMMENT))
 
-#: Groups: ``def``, when it is no class; the name. Up to the colon.
-HEADER: Final = re.compile(
-    rb"(?:"
-    + _maybe(rb"async[ \t]++")
-    + rb"(def)|class)[ \t]++("
-    + _NAME
-    + rb")"
-    + _WS
-    + rb"(?=[(\[:])"
-    + _HEAD
-    + rb":",
-    re.DOTALL,
-)
-#: Group 1: the string, when it is a statement of its own.
-DOCSTRING: Final = re.compile(rb"([rRuUbB]{0,2}+(?:" + _STRING + rb"))" + _WS + rb"[;,#\r\n]", re.DOTALL)
+#: Group 1: the string.
+DOCSTRING: Final = re.compile(_DOCSTRING, re.DOTALL)
 #: Groups: the name; what is assigned, when it is a bracket.
 CONSTANT: Final = re.compile(
     rb"(" + _CONSTANT + rb")" + _WS + _maybe(rb":(?!=)[^=\n]*+") + rb"(?:=(?!=)" + _WS + _maybe(rb"([\[({])") + rb")?"

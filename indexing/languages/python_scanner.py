@@ -17,11 +17,20 @@ from indexing.wording import Source
 
 _NEWLINE = ord("\n")
 _BACKSLASH = ord("\\")
+#: What ``async`` and ``def``, and what ``class`` begins with.
+_FUNCTION_BEGINS = b"ad"
+_CLASS_BEGINS = ord("c")
+_SPACES = b" \t\r\n\f"
 _FUNCTIONS = frozenset({"function", "method"})
 
+#: Where the next line that says something is: the end of the line in front, its beginning, its first character.
+_Place = tuple[int, int, int]
 
 #: Holds the place of a definition whose end is not reached.
 _UNFINISHED = Symbol("", "", 1, 1, "", None)
+
+#: A NamedTuple's own way to make one takes twice as long, and most of what is made here are these.
+_new = tuple.__new__
 
 
 class _Unsure(Exception):
@@ -100,24 +109,32 @@ class _Scan:
         self._commented = -1
 
     def run(self) -> None:
-        text, blocks = self._text, self._blocks
-        gap, indentation, length = lines.gap, lines.indentation, len(text)
-        at = 0
-        while True:
-            begin = gap(text, at).end()
-            if begin == length:
-                self._leave(0, at, begin)
-                return
-            start = indentation(text, begin).end()
-            indent = text[begin:start]
-            if indent != blocks[-1].indent:
-                self._indent(indent, at, begin)
+        text, blocks, length = self._text, self._blocks, len(self._text)
+        function, in_class = lines.FUNCTION.match, lines.CLASS.match
+        at, begin, start = self._place_behind(0)
+        while begin < length:
+            if text[begin:start] != blocks[-1].indent:
+                self._indent(text[begin:start], at, begin)
+            letter, found = text[start], None
+            if letter in _FUNCTION_BEGINS:
+                found = function(text, start)
+            elif letter == _CLASS_BEGINS:
+                found = in_class(text, start)
+            if found is not None:
+                at, begin, start = self._definition(found, at, begin, begin, start)
+                continue
             ordinary = lines.function_lines if blocks[-1].scope.kind in _FUNCTIONS else lines.other_lines
             end = ordinary(text, begin).end()
             if end > begin:
-                self._ordinary, at = begin, end
+                self._ordinary = begin
+                at, begin, start = self._place_behind(end)
             else:
-                at = self._telling(begin, start)
+                at, begin, start = self._telling(at, begin, start)
+        self._leave(0, at, begin)
+
+    def _place_behind(self, at: int) -> _Place:
+        begin = lines.gap(self._text, at).end()
+        return at, begin, lines.indentation(self._text, begin).end()
 
     def _indent(self, indent: bytes, at: int, begin: int) -> None:
         """Go to the block of a line; ``at`` is the end of the line in front."""
@@ -155,8 +172,12 @@ class _Scan:
         return at
 
     def _close(self, index: int, end: int) -> None:
+        self.symbols[index] = self._symbol(self._open.pop(index), self._trimmed(end))
+
+    def _trimmed(self, end: int) -> int:
+        """The end of a body that ends with the line in front of ``end``."""
         text = self._text
-        while text[end - 1] in b" \t\r\n\f":
+        while text[end - 1] in _SPACES:
             end -= 1
         if text[end] != _NEWLINE:
             # A comment goes to the very end of its line.
@@ -164,13 +185,13 @@ class _Scan:
             line = text[above:below]
             if b"#" in line and (line.lstrip().startswith(b"#") or self._has_comment(above, below)):
                 end = below - 1
-        self.symbols[index] = self._symbol(self._open.pop(index), end)
+        return end
 
     def _symbol(self, found: _Definition, end: int) -> Symbol:
         name, kind, line, column, start, signature, parent, doc, exported = found
-        source = self._source
-        last_line, last_column = self._line_of(end), source.column(end, None) - 1
-        return Symbol(name, kind, line, last_line, signature, parent, column, last_column, start, end, doc, exported)
+        last_line, last_column = self._line_of(end), self._source.column(end, None) - 1
+        row = (name, kind, line, last_line, signature, parent, column, last_column, start, end, doc, exported)
+        return _new(Symbol, row)
 
     def _line_of(self, at: int) -> int:
         """The number of a line; cheap when it is near the one that was asked for before."""
@@ -181,8 +202,8 @@ class _Scan:
         self._counted_to = at
         return self._line
 
-    def _telling(self, begin: int, start: int) -> int:
-        """A line that says something; returns where the next one begins."""
+    def _telling(self, at: int, begin: int, start: int) -> _Place:
+        """A line that says something."""
         first, decorated_by_comment = begin, False
         text = self._text
         while text[start : start + 1] == b"@":
@@ -197,61 +218,71 @@ class _Scan:
             if text[below:start] != indent:
                 raise _Unsure
             begin = below
-        header = lines.HEADER.match(text, start)
-        if header is not None:
-            return self._definition(first, begin, start, header, decorated_by_comment)
         if first != begin:
-            raise _Unsure
+            found = lines.FUNCTION.match(text, start) or lines.CLASS.match(text, start)
+            if found is None:
+                raise _Unsure
+            return self._definition(found, at, first, begin, start, has_comment=decorated_by_comment)
         if lines.COMPOUND.match(text, start) and (inline := lines.inline().match(text, start)):
             start = inline.end()
-        return self._statements(begin, start)
+        return self._place_behind(self._statements(begin, start))
 
-    def _definition(self, first: int, begin: int, start: int, header: re.Match[bytes], has_comment: bool) -> int:
+    def _definition(
+        self, found: re.Match[bytes], at: int, first: int, begin: int, start: int, *, has_comment: bool = False
+    ) -> _Place:
+        """One of ``FUNCTION`` or ``CLASS``.
+
+        ``first``: where its decorators begin, or else where its line does, which is ``begin``; ``at``: the end of the
+        line in front. ``has_comment``: between decorators.
+        """
         text, around = self._text, self._blocks[-1].scope
-        colon = header.end()
-        name, kind = self._name(header[2]), "class"
-        if header[1] is not None:
-            kind = "method" if around.kind == "class" else "function"
-        line_end = lines.HEADER_END.match(text, colon)
-        is_block = line_end is not None
-        if line_end is not None:
-            below = lines.gap(text, line_end.end()).end()
-            body = lines.indentation(text, below).end()
-            indent, outer = text[below:body], text[begin:start]
-            if len(indent) <= len(outer) or not indent.startswith(outer):
-                raise _Unsure
-        else:
+        _, name_span, (colon, _), (line_end, _), (below, body), doc_span, (at_end, _), (next_begin, next_start) = found.regs
+        outer, is_block = start - begin, line_end >= 0
+        if not is_block:
             body = lines.indentation(text, colon).end()
-        doc = self._docstring(body)
+            doc = self._docstring(body)
+        else:
+            if body - below <= outer or text[below : below + outer] != text[begin:start]:
+                raise _Unsure
+            doc = self._docstring(body) if doc_span[0] < 0 else self._source.docstring(*doc_span) or ""
         if doc is None:
-            doc = self._comment_above(first)
+            doc = self._comment_above(first) if text.find(b"#", at, first) >= 0 else None
             if doc is None and has_comment:
                 if b"#" in text[text.rfind(b"\n", 0, max(0, first - 1)) + 1 : first]:
                     raise _Unsure
                 doc = self._comment_above(begin, is_decorated=True)
+        name = self._name(text[slice(*name_span)])
+        if text[start] == _CLASS_BEGINS:
+            kind = "class"
+        else:
+            kind = "method" if around.kind == "class" else "function"
         exported = self._is_exported(name, around)
-        qualified = name if around.qualified is None else f"{around.qualified}.{name}"[:MAX_PARENT]
-        index = len(self.symbols)
-        self._open[index] = _Definition(
-            name,
-            kind,
-            self._line_of(start),
-            start - begin + 1,
-            start,
-            self._source.signature_between(start, colon),
-            around.qualified,
-            doc or None,
-            exported,
+        signature = self._source.signature_between(start, colon)
+        line, column = self._line_of(start), start - begin + 1
+        definition = _new(
+            _Definition, (name, kind, line, column, start, signature, around.qualified, doc or None, exported)
         )
-        self.symbols.append(_UNFINISHED)
-        scope = _Scope(qualified, kind, exported)
         self._ordinary = begin
+        if is_block and at_end > below:
+            self._ordinary = below
+            if next_start - next_begin <= outer:
+                # All of its body is known. Only comments can be between that and what follows.
+                end = at_end
+                if text.find(b"#", end, next_begin) >= 0:
+                    end = self._behind_comments(end, next_begin, body - below)
+                self.symbols.append(self._symbol(definition, self._trimmed(end)))
+                return at_end, next_begin, next_start
+        index = len(self.symbols)
+        self._open[index] = definition
+        self.symbols.append(_UNFINISHED)
+        qualified = name if around.qualified is None else f"{around.qualified}.{name}"[:MAX_PARENT]
+        scope = _Scope(qualified, kind, exported)
         if is_block:
-            self._blocks.append(_Block(indent, scope, index, len(outer)))
-            return below
+            self._blocks.append(_Block(text[below:body], scope, index, outer))
+            return at_end if at_end > below else line_end, next_begin, next_start
         end = self._inline_body(body, scope)
         self._close(index, end)
-        return end
+        return self._place_behind(end)
 
     def _inline_body(self, body: int, scope: _Scope) -> int:
         """``def f(): return 1``; returns the end of the line."""
