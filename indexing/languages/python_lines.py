@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from typing import Final, cast
 
 #: Brackets inside of brackets that are followed; what is deeper is not known here.
@@ -39,37 +40,61 @@ def _maybe(pattern: bytes) -> bytes:
     return _repeated(pattern, rb"?")
 
 
+def _but(excluded: bytes) -> bytes:
+    """Any byte but these, as ranges: a negation would be a step more for each byte."""
+    bounds = [-1, *sorted(excluded), 256]
+    ranges = [(before + 1, behind - 1) for before, behind in pairwise(bounds) if behind - before > 1]
+    return b"[" + b"".join(rb"\x%02x-\x%02x" % each for each in ranges) + b"]"
+
+
 _WS = rb"[ \t]*+"
-_NAME = rb"[A-Za-z_\x80-\xff][\w\x80-\xff]*+"
-_CONSTANT = rb"[A-Z][A-Z0-9_]*+(?![\w\x80-\xff])"
+_LETTER = rb"[0-9A-Z_a-z\x80-\xff]"
+_NAME = rb"[A-Z_a-z\x80-\xff]" + _LETTER + rb"*+"
+_CONSTANT = rb"[A-Z][A-Z0-9_]*+(?!" + _LETTER + rb")"
 _CONTINUED = rb"\\\r?\n"
 _COMMENT = rb"#[^\n]*+"
 #: The end of a logical line.
-_END = _maybe(_COMMENT + rb"|\r") + rb"\n"
+_END = rb"(?:\n|" + _COMMENT + rb"\n|\r\n)"
 _GAP = _many(rb"[ \t\r\f]*+" + _maybe(_COMMENT) + rb"\n")
 
 
 def _string(quote: bytes) -> bytes:
-    tripled = quote * 3 + rb"[^Q\\]*+" + _many(rb"(?:\\.|Q(?!QQ))[^Q\\]*+") + quote * 3
-    single = rb"Q(?!QQ)[^Q\\\n]*+" + _many(rb"\\(?:\r\n|.)[^Q\\\n]*+") + rb"Q"
-    return (tripled + rb"|" + single).replace(rb"Q", quote)
+    escaped = _many(rb"\\(?:\r\n|.)" + _but(quote + b"\\\n") + rb"*+")
+    tripled = _but(quote + b"\\") + rb"*+" + _many(rb"(?:\\.|Q(?!QQ))" + _but(quote + b"\\") + rb"*+")
+    # Most begin with what needs no second look.
+    plain = _but(quote + b"\\\n") + rb"++" + escaped
+    return (rb"Q(?:" + plain + rb"Q|QQ" + tripled + rb"QQQ|(?!QQ)" + escaped + rb"Q)").replace(rb"Q", quote)
 
 
 _STRING = _string(b'"') + rb"|" + _string(b"'")
+#: What says nothing by itself inside of a bracket, in a statement, in a statement up to a colon.
+_IN_BRACKET = _but(b"\"'#()[]{}\\$?!`")
+_IN_STATEMENT = _but(b"\"'#()[]{}\\$?!`;\r\n")
+_IN_HEAD = _but(b"\"'#()[]{}\\$?!`;\r\n:")
+
+
+def _between(plain: bytes, others: bytes) -> bytes:
+    """Plain bytes, and others between them: half the steps of one repeated choice."""
+    return plain + rb"*+" + _many(rb"(?:" + others + rb")" + plain + rb"*+")
 
 
 def _bracket(depth: int) -> bytes:
     inner = rb"|" + _bracket(depth - 1) if depth else b""
-    parts = rb"[^\"'#()\[\]{}\\$?!`]++|" + _STRING + rb"|" + _COMMENT + rb"|" + _CONTINUED + rb"|!=" + inner
-    return rb"[(\[{]" + _many(parts) + rb"[)\]}]"
+    return (
+        rb"[(\[{]"
+        + _between(_IN_BRACKET, _STRING + inner + rb"|" + _COMMENT + rb"|" + _CONTINUED + rb"|!=")
+        + rb"[)\]}]"
+    )
 
 
 _BRACKET = _bracket(_DEPTH)
 _REST = _STRING + rb"|" + _BRACKET + rb"|" + _CONTINUED + rb"|!="
-#: A simple statement, or what is left of one.
-_SIMPLE = rb"(?![<>=,:|&^%/])" + _some(rb"[^\"'#()\[\]{}\\$?!`;\r\n]++|" + _REST)
+#: No statement begins so.
+_ODD = rb"[<>=,:|&^%/;]"
+#: A simple statement, or what is left of one; nothing where none begins.
+_SIMPLE = rb"(?!" + _ODD + rb"|[#\r\n])" + _between(_IN_STATEMENT, _REST)
 #: The same up to a colon that is in no bracket.
-_HEAD = _many(rb"[^\"'#()\[\]{}\\$?!`;\r\n:]++|:=|" + _REST)
+_HEAD = _between(_IN_HEAD, _REST + rb"|:=")
 _COMPOUND = rb"(?:if|elif|else|try|except|finally|with|for|while|match|case|async(?![ \t]+def))\b"
 
 #: What may begin a line that says something about symbols or imports.
@@ -84,49 +109,46 @@ def _always(pattern: bytes) -> Callable[..., re.Match[bytes]]:
     return cast(Callable[..., re.Match[bytes]], re.compile(pattern, re.DOTALL).match)
 
 
-def _lines(telling: bytes) -> bytes:
-    """Lines as far indented as the group ``indent`` says, or further, up to the first that is telling."""
-    statements = _many(rb"(?!" + telling + rb")" + _SIMPLE + _maybe(rb";" + _WS))
-    head = rb"(?:(?!" + _COMPOUND + rb")|" + _COMPOUND + _HEAD + _maybe(rb":" + _WS) + rb")"
-    return _many(rb"(?>" + _GAP + rb"(?P=indent)" + _WS + head + statements + _END + rb")")
-
-
-def _block(telling: bytes) -> Callable[..., re.Match[bytes]]:
-    """Such lines, from the beginning of the first."""
-    return _always(rb"(?=(?P<indent>[ \t]*+))" + _lines(telling))
-
-
-def _definition(keyword: bytes, telling: bytes) -> re.Pattern[bytes]:
-    """A definition with the lines of its body up to the first that is telling, and the gap behind them.
-
-    One match tells nearly all of most definitions. Groups: the name; nothing, behind the colon; where there is a body
-    below: nothing, where the header's line ends; the indentation of the body's first line; its documentation; nothing,
-    where the lines end; the indentation of what follows.
-    """
-    body = (
-        _WS + _END + rb"()" + _GAP + rb"(?=(?P<indent>[ \t]*+)(?:" + _DOCSTRING + rb")?)"
-        + _lines(telling) + rb"()" + _GAP + rb"([ \t]*+)"
-    )  # fmt: skip
-    header = keyword + rb"[ \t]++(" + _NAME + rb")" + _WS + rb"(?=[(\[:])" + _HEAD + rb":()"
-    return re.compile(header + rb"(?:" + body + rb")?", re.DOTALL)
-
-
-#: In a function, constants are of no interest.
-_TELLING_OUTSIDE = _TELLING + rb"|" + _CONSTANT + _WS + rb"[:=](?!=)"
 #: A string that is a statement of its own.
 _DOCSTRING = rb"([rRuUbB]{0,2}+(?:" + _STRING + rb"))" + _WS + rb"[;,#\r\n]"
 
-function_lines: Final = _block(_TELLING)
-other_lines: Final = _block(_TELLING_OUTSIDE)
-FUNCTION: Final = _definition(_maybe(rb"async[ \t]++") + rb"def", _TELLING)
-CLASS: Final = _definition(rb"class", _TELLING_OUTSIDE)
+
+def _reader(keyword: bytes, telling: bytes) -> Callable[..., re.Match[bytes]]:
+    """Ordinary lines, from the beginning of a line; or a definition with those of its body. Up to the first other one.
+
+    The lines are as far indented as the first one, or further. One match tells nearly all of most definitions. Groups:
+
+    1. the name of the definition; this and the next three are of a definition only
+    2. nothing, behind the colon
+    3. nothing, where the line of the header ends; of a body below it only
+    4. nothing, when there is none
+    5. the indentation of the first line; this and what follows not behind the header of a body on the same line
+    6. its documentation
+    7. nothing, where the lines end
+    8. the indentation of what follows, behind blank lines and comments
+    """
+    header = keyword + rb"[ \t]++(" + _NAME + rb")" + _WS + rb"(?=[(\[:])" + _HEAD + rb":()"
+    below = rb"(?:" + _WS + _END + rb"()" + _GAP + rb"|())"
+    # Behind a semicolon and behind a colon something telling may stand as well: ``if x: import y``.
+    more = rb";" + _WS + rb"(?!" + telling + rb"|" + _ODD + rb")|:" + _WS + rb"(?!" + telling + rb")"
+    statements = rb"(?!" + telling + rb"|" + _ODD + rb")" + _between(_IN_HEAD, _REST + rb"|" + more)
+    lines = _many(_GAP + rb"(?P=indent)" + _WS + statements + _END)
+    first = rb"(?=(?P<indent>[ \t]*+)(?:" + _DOCSTRING + rb")?)"
+    return _always(
+        rb"(?:" + header + below + rb")?(?(4)|" + first + lines + rb"()" + _GAP + rb"([ \t]*+))",
+    )
+
+
+#: Within a function, and of a function: constants are of no interest in it.
+in_function: Final = _reader(_maybe(rb"async[ \t]++") + rb"def", _TELLING)
+#: Elsewhere, and of a class.
+in_class: Final = _reader(rb"class", _TELLING + rb"|" + _CONSTANT + _WS + rb"[:=](?!=)")
 
 #: Blank lines and comments.
 gap: Final = _always(_GAP)
 indentation: Final = _always(_WS)
 #: The end of a line, and what is between it and the end of a statement. Group 1: there is more behind a semicolon.
 AFTER: Final = re.compile(rb";" + _WS + rb"(?=([^#\r\n]))|" + _maybe(rb";" + _WS) + _END)
-SIMPLE: Final = re.compile(_SIMPLE, re.DOTALL)
 COMPOUND: Final = re.compile(_COMPOUND)
 END: Final = re.compile(_END)
 COMMENT: Final = re.compile(_COMMENT)
@@ -150,7 +172,7 @@ IMPORT: Final = re.compile(rb"import[ \t]++(" + _some(rb"[^#;\\\r\n]++|" + _CONT
 #: Groups: the module; names in parentheses, names without.
 IMPORT_FROM: Final = re.compile(
     rb"from[ \t]++(\.*+" + _maybe(rb"(?!import\b)[\w\x80-\xff.]++") + rb")" + _many(rb"[ \t]++|" + _CONTINUED)
-    + rb"import(?![\w\x80-\xff])" + _WS + rb"(?:\((" + _many(rb"[^()#]++|" + _COMMENT) + rb")\)" + _WS
+    + rb"import(?!" + _LETTER + rb")" + _WS + rb"(?:\((" + _many(rb"[^()#]++|" + _COMMENT) + rb")\)" + _WS
     + rb"|(" + _some(rb"[^#;()\\\r\n]++|" + _CONTINUED) + rb"))"
 )  # fmt: skip
 #: A name, with its path where it is a module, and what it is called here.
@@ -163,6 +185,15 @@ IMPORTED: Final = re.compile(
     + _maybe(rb"\s++as\s++" + _NAME)
     + rb"\s*+"
 )
+
+
+_SIMPLE_STATEMENT: Final = re.compile(_SIMPLE, re.DOTALL)
+
+
+def simple(source: bytes, at: int) -> int:
+    """The end of a simple statement, or of what is left of one; 0 where there is none."""
+    found = _SIMPLE_STATEMENT.match(source, at)
+    return found.end() if found is not None and found.end() > at else 0
 
 
 # Those that few files need, each of which takes milliseconds to make.

@@ -110,24 +110,27 @@ class _Scan:
 
     def run(self) -> None:
         text, blocks, length = self._text, self._blocks, len(self._text)
-        function, in_class = lines.FUNCTION.match, lines.CLASS.match
+        in_function, in_class = lines.in_function, lines.in_class
         at, begin, start = self._place_behind(0)
         while begin < length:
             if text[begin:start] != blocks[-1].indent:
                 self._indent(text[begin:start], at, begin)
-            letter, found = text[start], None
+            letter = text[start]
             if letter in _FUNCTION_BEGINS:
-                found = function(text, start)
+                found = in_function(text, start)
             elif letter == _CLASS_BEGINS:
                 found = in_class(text, start)
-            if found is not None:
+            else:
+                found = None
+            if found is not None and found[1] is not None:
                 at, begin, start = self._definition(found, at, begin, begin, start)
                 continue
-            ordinary = lines.function_lines if blocks[-1].scope.kind in _FUNCTIONS else lines.other_lines
-            end = ordinary(text, begin).end()
+            found = in_function(text, begin) if blocks[-1].scope.kind in _FUNCTIONS else in_class(text, begin)
+            end = found.start(7)
             if end > begin:
                 self._ordinary = begin
-                at, begin, start = self._place_behind(end)
+                at = end
+                begin, start = found.span(8)
             else:
                 at, begin, start = self._telling(at, begin, start)
         self._leave(0, at, begin)
@@ -207,8 +210,8 @@ class _Scan:
         first, decorated_by_comment = begin, False
         text = self._text
         while text[start : start + 1] == b"@":
-            decorator = lines.SIMPLE.match(text, start + 1)
-            end = decorator and lines.END.match(text, decorator.end())
+            decorator = lines.simple(text, start + 1)
+            end = decorator and lines.END.match(text, decorator)
             if not end:
                 raise _Unsure
             below = lines.gap(text, end.end()).end()
@@ -219,8 +222,8 @@ class _Scan:
                 raise _Unsure
             begin = below
         if first != begin:
-            found = lines.FUNCTION.match(text, start) or lines.CLASS.match(text, start)
-            if found is None:
+            found = lines.in_class(text, start) if text[start] == _CLASS_BEGINS else lines.in_function(text, start)
+            if found[1] is None:
                 raise _Unsure
             return self._definition(found, at, first, begin, start, has_comment=decorated_by_comment)
         if lines.COMPOUND.match(text, start) and (inline := lines.inline().match(text, start)):
@@ -230,13 +233,14 @@ class _Scan:
     def _definition(
         self, found: re.Match[bytes], at: int, first: int, begin: int, start: int, *, has_comment: bool = False
     ) -> _Place:
-        """One of ``FUNCTION`` or ``CLASS``.
+        """A definition that one of the readers has found.
 
         ``first``: where its decorators begin, or else where its line does, which is ``begin``; ``at``: the end of the
         line in front. ``has_comment``: between decorators.
         """
         text, around = self._text, self._blocks[-1].scope
-        _, name_span, (colon, _), (line_end, _), (below, body), doc_span, (at_end, _), (next_begin, next_start) = found.regs
+        _, name_span, (colon, _), (line_end, _), _, (below, body), doc_span, (at_end, _), following = found.regs
+        next_begin, next_start = following
         outer, is_block = start - begin, line_end >= 0
         if not is_block:
             body = lines.indentation(text, colon).end()
@@ -252,10 +256,7 @@ class _Scan:
                     raise _Unsure
                 doc = self._comment_above(begin, is_decorated=True)
         name = self._name(text[slice(*name_span)])
-        if text[start] == _CLASS_BEGINS:
-            kind = "class"
-        else:
-            kind = "method" if around.kind == "class" else "function"
+        kind = "class" if text[start] == _CLASS_BEGINS else "method" if around.kind == "class" else "function"
         exported = self._is_exported(name, around)
         signature = self._source.signature_between(start, colon)
         line, column = self._line_of(start), start - begin + 1
@@ -287,8 +288,8 @@ class _Scan:
     def _inline_body(self, body: int, scope: _Scope) -> int:
         """``def f(): return 1``; returns the end of the line."""
         end = self._text.find(b"\n", body) + 1
-        ordinary = lines.function_lines if scope.kind in _FUNCTIONS else lines.other_lines
-        if ordinary(self._text, body, end).end() != end:
+        found = (lines.in_function if scope.kind in _FUNCTIONS else lines.in_class)(self._text, body, end)
+        if found[1] is not None or found.start(7) != end:
             raise _Unsure
         return end
 
@@ -333,8 +334,8 @@ class _Scan:
         while at <= begin:
             at = lines.gap(self._text, at).end()
             at = lines.indentation(self._text, at).end()
-            while statement := lines.SIMPLE.match(self._text, at + self._text.startswith(b"@", at)):
-                at = statement.end()
+            while statement := lines.simple(self._text, at + self._text.startswith(b"@", at)):
+                at = statement
                 at += self._text.startswith(b";", at)
                 at = lines.indentation(self._text, at).end()
             line = lines.END.match(self._text, at)
@@ -368,16 +369,16 @@ class _Scan:
         if text.startswith(b"from", at) and (found := lines.IMPORT_FROM.match(text, at)):
             self._import_from(at, found)
             return found.end()
-        statement = lines.SIMPLE.match(text, at)
-        if statement is None:
+        end = lines.simple(text, at)
+        if not end:
             raise _Unsure
         if (found := lines.LAMBDA.match(text, at)) is not None:
-            self._lambda(begin, at, found, statement.end())
+            self._lambda(begin, at, found, end)
         elif self._blocks[-1].scope.kind in (None, "class") and (found := lines.CONSTANT.match(text, at)):
-            self._constant(begin, at, found, statement.end())
+            self._constant(begin, at, found, end)
         elif text.startswith((b"def", b"class", b"import", b"from", b"@", b"async", b"type"), at):
             raise _Unsure
-        return statement.end()
+        return end
 
     def _import_from(self, at: int, found: re.Match[bytes]) -> None:
         target = found[1].decode("utf-8", "replace")
