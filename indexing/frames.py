@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 from typing import Any, BinaryIO, NamedTuple
 
 from indexing.found import Import, Symbol
@@ -101,10 +102,12 @@ def decode_batch(body: bytes) -> Iterator[tuple[str, bytes]]:
 def encode_parsed(parsed: Parsed) -> bytes:
     """One answer as a frame."""
     symbols, imports = parsed.symbols, parsed.imports
-    names = list(dict.fromkeys(symbol.name for symbol in symbols))
+    names = list(dict.fromkeys([symbol[0] for symbol in symbols]))
     head = json.dumps([parsed.lines, parsed.skip_reason, len(symbols), len(imports), names])
-    rows = [_row(ordinal, row) for found in (symbols, imports) for ordinal, row in enumerate(found)]
-    return pack("\n".join([head, *rows]).encode("utf-8", "replace"))
+    rows = [head]
+    rows += map(_symbol_row, count(), symbols)
+    rows += map(_row, count(), imports)
+    return pack("\n".join(rows).encode("utf-8", "replace"))
 
 
 def decode_parsed(body: bytes) -> Rows:
@@ -123,6 +126,19 @@ def decode_parsed(body: bytes) -> Rows:
         return Rows(lines, skip_reason, symbol_count, "\n".join(symbols), "\n".join(imports), names)
     except (TypeError, ValueError) as error:
         raise ValueError(f"expected an answer of a parser, got {body[:80]!r}") from error
+
+
+def _symbol_row(ordinal: int, symbol: Symbol) -> str:
+    """The same as ``_row``, in half the time for the symbols that need no escapes: nearly all."""
+    name, kind, line, last_line, signature, parent, column, last_column, first_byte, end_byte, doc, exported = symbol
+    texts = name + signature if parent is None else name + signature + parent
+    if first_byte is None or exported is None or "\\" in texts or not texts.isprintable():
+        return _row(ordinal, symbol)
+    around, said = "\\N" if parent is None else parent, "\\N" if doc is None else _field(doc)
+    return (
+        f"{ordinal}\t{name}\t{kind}\t{line}\t{last_line}\t{signature}\t{around}\t{column}\t{last_column}"
+        f"\t{first_byte}\t{end_byte}\t{said}\t{exported}"
+    )
 
 
 def _row(ordinal: int, values: Iterable[Any]) -> str:

@@ -6,6 +6,7 @@ memory, or crash: so it happens here, where the kernel ends what does not end by
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import sys
@@ -28,6 +29,9 @@ _BINARY_LOOK_BYTES = 8000
 #: A larger content is worth giving its tree's memory back at once, in bytes.
 _LARGE_BYTES = 128 * 1024
 
+#: Objects made until the collector looks for cycles: rows have none, and a file has so many of them.
+_GARBAGE_OBJECTS = 50_000
+
 #: How far into a JavaScript file its ``@flow`` comment is looked for, in bytes.
 _FLOW_LOOK_BYTES = 1000
 
@@ -39,6 +43,7 @@ def main() -> None:
     seconds, kill_seconds, memory_bytes, max_symbols = sys.argv[1:]
     priority = Priority()
     _limit(int(memory_bytes))
+    gc.set_threshold(_GARBAGE_OBJECTS)
     # Answers get a descriptor of their own: what a library prints must not end up between them.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

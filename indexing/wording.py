@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 MAX_SIGNATURE = 300
 MAX_DOC = 500
 
-_WHITESPACE = re.compile(r"\s+")
 _SIGNATURE_END = " \t{:=;"
 _MARKS = re.compile(r"^\s*(?:/\*+!?|\*+/|\*|//[/!]*|#+!?|=begin\b|=end\b)? ?|\s*\*+/\s*$|\s+$")
 _STRING = re.compile(r"^\w{0,3}(\"{3}|'{3}|\"|')")
@@ -89,7 +88,7 @@ def _signature(raw: bytes, *, is_first_line: bool) -> str:
     text = raw.decode("utf-8", "replace")
     if is_first_line:
         text = text.lstrip().partition("\n")[0]
-    text = _WHITESPACE.sub(" ", text).strip().rstrip(_SIGNATURE_END)
+    text = " ".join(text.split()).rstrip(_SIGNATURE_END)
     return _without_nul(text)[:MAX_SIGNATURE]
 
 

@@ -42,7 +42,8 @@ class _Scope(NamedTuple):
 
     qualified: str | None
     kind: str | None
-    exported: bool
+    #: Whether what is in it can be used elsewhere.
+    is_exporting: bool
 
 
 class _Block(NamedTuple):
@@ -238,49 +239,70 @@ class _Scan:
         ``first``: where its decorators begin, or else where its line does, which is ``begin``; ``at``: the end of the
         line in front. ``has_comment``: between decorators.
         """
-        text, around = self._text, self._blocks[-1].scope
+        text, (parent, scope_kind, is_exporting) = self._text, self._blocks[-1].scope
         _, name_span, (colon, _), (line_end, _), _, (below, body), doc_span, (at_end, _), following = found.regs
         next_begin, next_start = following
         outer, is_block = start - begin, line_end >= 0
         if not is_block:
             body = lines.indentation(text, colon).end()
             doc = self._docstring(body)
+        elif body - below <= outer or text[below : below + outer] != text[begin:start]:
+            raise _Unsure
+        elif doc_span[0] >= 0:
+            doc = self._source.docstring(*doc_span) or ""
         else:
-            if body - below <= outer or text[below : below + outer] != text[begin:start]:
-                raise _Unsure
-            doc = self._docstring(body) if doc_span[0] < 0 else self._source.docstring(*doc_span) or ""
+            doc = self._docstring(body) if text[body] in b"fF" else None
         if doc is None:
             doc = self._comment_above(first) if text.find(b"#", at, first) >= 0 else None
             if doc is None and has_comment:
                 if b"#" in text[text.rfind(b"\n", 0, max(0, first - 1)) + 1 : first]:
                     raise _Unsure
                 doc = self._comment_above(begin, is_decorated=True)
-        name = self._name(text[slice(*name_span)])
-        kind = "class" if text[start] == _CLASS_BEGINS else "method" if around.kind == "class" else "function"
-        exported = self._is_exported(name, around)
+        name = text[slice(*name_span)].decode("utf-8", "replace")[:MAX_NAME]
+        kind = "class" if text[start] == _CLASS_BEGINS else "method" if scope_kind == "class" else "function"
+        exported = is_exporting and (name[0] != "_" or is_exported(name))
         signature = self._source.signature_between(start, colon)
-        line, column = self._line_of(start), start - begin + 1
-        definition = _new(
-            _Definition, (name, kind, line, column, start, signature, around.qualified, doc or None, exported)
-        )
-        self._ordinary = begin
-        if is_block and at_end > below:
-            self._ordinary = below
-            if next_start - next_begin <= outer:
-                # All of its body is known. Only comments can be between that and what follows.
-                end = at_end
-                if text.find(b"#", end, next_begin) >= 0:
-                    end = self._behind_comments(end, next_begin, body - below)
-                self.symbols.append(self._symbol(definition, self._trimmed(end)))
-                return at_end, next_begin, next_start
+        # The definition begins behind everything that was counted so far.
+        line = self._line + text.count(b"\n", self._counted_to, start)
+        column = outer + 1
+        if is_block and at_end > below and next_start - next_begin <= outer:
+            # All of its body is known. Only comments can be between that and what follows.
+            self._ordinary, end = below, at_end
+            if text.find(b"#", end, next_begin) >= 0:
+                end = self._behind_comments(end, next_begin, body - below)
+            end = end - 1 if text[end - 2] not in _SPACES else self._trimmed(end)
+            last_line = self._line = line + text.count(b"\n", start, end)
+            self._counted_to = end
+            last_column = self._source.column(end, None) - 1
+            row = (
+                name,
+                kind,
+                line,
+                last_line,
+                signature,
+                parent,
+                column,
+                last_column,
+                start,
+                end,
+                doc or None,
+                exported,
+            )
+            self.symbols.append(_new(Symbol, row))
+            return at_end, next_begin, next_start
+        self._line, self._counted_to = line, start
         index = len(self.symbols)
-        self._open[index] = definition
+        self._open[index] = _Definition(name, kind, line, column, start, signature, parent, doc or None, exported)
         self.symbols.append(_UNFINISHED)
-        qualified = name if around.qualified is None else f"{around.qualified}.{name}"[:MAX_PARENT]
-        scope = _Scope(qualified, kind, exported)
+        self._ordinary = begin
+        qualified = name if parent is None else f"{parent}.{name}"[:MAX_PARENT]
+        scope = _Scope(qualified, kind, exported and kind == "class")
         if is_block:
             self._blocks.append(_Block(text[below:body], scope, index, outer))
-            return at_end if at_end > below else line_end, next_begin, next_start
+            if at_end == below:
+                return line_end, next_begin, next_start
+            self._ordinary = below
+            return at_end, next_begin, next_start
         end = self._inline_body(body, scope)
         self._close(index, end)
         return self._place_behind(end)
@@ -441,7 +463,7 @@ class _Scan:
         self.symbols.append(self._symbol(definition, end))
 
     def _is_exported(self, name: str, around: _Scope) -> bool:
-        return around.kind not in _FUNCTIONS and around.exported and is_exported(name)
+        return around.is_exporting and is_exported(name)
 
     def _name(self, name: bytes) -> str:
         return name.decode("utf-8", "replace")[:MAX_NAME]
