@@ -91,8 +91,6 @@ _BRACKET = _bracket(_DEPTH)
 _REST = _STRING + rb"|" + _BRACKET + rb"|" + _CONTINUED + rb"|!="
 #: No statement begins so.
 _ODD = rb"[<>=,:|&^%/;]"
-#: A simple statement, or what is left of one; nothing where none begins.
-_SIMPLE = rb"(?!" + _ODD + rb"|[#\r\n])" + _between(_IN_STATEMENT, _REST)
 #: The same up to a colon that is in no bracket.
 _HEAD = _between(_IN_HEAD, _REST + rb"|:=")
 _COMPOUND = rb"(?:if|elif|else|try|except|finally|with|for|while|match|case|async(?![ \t]+def))\b"
@@ -167,6 +165,9 @@ LAMBDA: Final = re.compile(
     rb"(" + _NAME + rb")" + _WS + _maybe(rb":[^=\n]*+") + rb"=" + _WS
     + rb"lambda\b([^:#\\\n()\[\]{}\"']*+" + _maybe(rb"(:" + _WS + rb"(?![\\#]))") + rb")"
 )  # fmt: skip
+#: Group 1: the name.
+TYPE: Final = re.compile(rb"type[ \t]++(?!(?:and|if|in|is|not|or)\b)(" + _NAME + rb")" + _WS)
+EQUALS: Final = re.compile(_WS + rb"=(?!=)")
 #: Groups: the modules.
 IMPORT: Final = re.compile(rb"import[ \t]++(" + _some(rb"[^#;\\\r\n]++|" + _CONTINUED) + rb")")
 #: Groups: the module; names in parentheses, names without.
@@ -187,13 +188,29 @@ IMPORTED: Final = re.compile(
 )
 
 
-_SIMPLE_STATEMENT: Final = re.compile(_SIMPLE, re.DOTALL)
+_in_statement: Final = _always(_between(_IN_STATEMENT, _REST))
+_NO_STATEMENT: Final = b"<>=,:|&^%/;#\r\n"
 
 
 def simple(source: bytes, at: int) -> int:
     """The end of a simple statement, or of what is left of one; 0 where there is none."""
-    found = _SIMPLE_STATEMENT.match(source, at)
-    return found.end() if found is not None and found.end() > at else 0
+    if source[at] in _NO_STATEMENT:
+        return 0
+    end = _in_statement(source, at).end()
+    while source[end] in b"([{" and (closed := _closed(source, end)):
+        end = _in_statement(source, closed).end()
+    return end if end > at else 0
+
+
+def _closed(source: bytes, at: int) -> int:
+    """The end of a bracket with any number of others in it; 0 when it has none."""
+    depth = 0
+    while (found := bracket_sign().match(source, at)) is not None:
+        depth += 1 if found[1] in b"([{" else -1
+        at = found.end()
+        if depth == 0:
+            return at
+    return 0
 
 
 # Those that few files need, each of which takes milliseconds to make.
@@ -209,6 +226,19 @@ def inline() -> re.Pattern[bytes]:
 def bracket() -> re.Pattern[bytes]:
     """A bracket with all in it."""
     return re.compile(_BRACKET, re.DOTALL)
+
+
+@cache
+def bracket_sign() -> re.Pattern[bytes]:
+    """What is in a bracket up to the next sign of one, which is group 1."""
+    plain = _between(_IN_BRACKET, _STRING + rb"|" + _COMMENT + rb"|" + _CONTINUED + rb"|!=")
+    return re.compile(plain + rb"([()\[\]{}])", re.DOTALL)
+
+
+@cache
+def literal() -> re.Pattern[bytes]:
+    """A string or a comment."""
+    return re.compile(_STRING + rb"|" + _COMMENT, re.DOTALL)
 
 
 @cache

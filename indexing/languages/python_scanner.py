@@ -7,6 +7,7 @@ here for sure, such as a bracket that is never closed, makes it None.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from indexing.found import MAX_IMPORTS, MAX_NAME, MAX_PARENT, Import, Symbol
@@ -74,14 +75,8 @@ def scan(source: bytes, max_symbols: int) -> tuple[list[Symbol], list[Import]] |
     """What UTF-8 source defines and imports, in its order; None when a tree has to say it."""
     if b"\x00" in source or (b"\r" in source and lines.RETURN.search(source)):
         return None
-    for chain in lines.CHAIN.finditer(source):
-        first = source[source.rfind(b"\n", 0, chain.start()) + 1 : chain.start()].strip()
-        if chain[2] is not None:
-            is_plain = first.count(b"[") >= first.count(b"]")
-        else:
-            is_plain = chain[1] is not None and is_constant_name(first.decode("latin-1"))
-        if not is_plain:
-            return None
+    if not _are_in_literals(source, _chains(source)):
+        return None
     scan = _Scan(source if source.endswith(b"\n") else source + b"\n")
     try:
         scan.run()
@@ -90,6 +85,31 @@ def scan(source: bytes, max_symbols: int) -> tuple[list[Symbol], list[Import]] |
     if len(scan.symbols) > max_symbols:
         return None
     return scan.symbols, list(scan.imports.values())
+
+
+def _chains(source: bytes) -> Iterator[int]:
+    """Where assignments to several names may begin that the lines do not tell: mostly within strings."""
+    for chain in lines.CHAIN.finditer(source):
+        first = source[source.rfind(b"\n", 0, chain.start()) + 1 : chain.start()].strip()
+        if chain[2] is not None:
+            is_told = first.count(b"[") >= first.count(b"]")
+        else:
+            is_told = chain[1] is not None and is_constant_name(first.decode("latin-1"))
+        if not is_told:
+            yield chain.start()
+
+
+def _are_in_literals(source: bytes, places: Iterable[int]) -> bool:
+    """Whether all of some places, in their order, are within strings and comments."""
+    literals, end = None, 0
+    for place in places:
+        literals = literals or lines.literal().finditer(source)
+        while end <= place:
+            literal = next(literals, None)
+            if literal is None or literal.start() > place:
+                return False
+            end = literal.end()
+    return True
 
 
 class _Scan:
@@ -309,7 +329,12 @@ class _Scan:
 
     def _inline_body(self, body: int, scope: _Scope) -> int:
         """``def f(): return 1``; returns the end of the line."""
-        end = self._text.find(b"\n", body) + 1
+        end, is_over = body, False
+        while not is_over:
+            after = lines.AFTER.match(self._text, lines.simple(self._text, end) or end)
+            if after is None:
+                raise _Unsure
+            end, is_over = after.end(), after[1] is None
         found = (lines.in_function if scope.kind in _FUNCTIONS else lines.in_class)(self._text, body, end)
         if found[1] is not None or found.start(7) != end:
             raise _Unsure
@@ -398,6 +423,8 @@ class _Scan:
             self._lambda(begin, at, found, end)
         elif self._blocks[-1].scope.kind in (None, "class") and (found := lines.CONSTANT.match(text, at)):
             self._constant(begin, at, found, end)
+        elif (found := lines.TYPE.match(text, at)) is not None:
+            self._type(begin, at, found, end)
         elif text.startswith((b"def", b"class", b"import", b"from", b"@", b"async", b"type"), at):
             raise _Unsure
         return end
@@ -440,6 +467,17 @@ class _Scan:
         if self._text[bracket.end() : end].strip() or lines.FOR.search(inside) is None:
             return None
         return lines.first(self._text, at + 1).end()
+
+    def _type(self, begin: int, at: int, found: re.Match[bytes], end: int) -> None:
+        name_end = found.end()
+        if self._text.startswith(b"[", name_end):
+            parameters = lines.bracket().match(self._text, name_end)
+            if parameters is None:
+                raise _Unsure
+            name_end = parameters.end()
+        if lines.EQUALS.match(self._text, name_end) is None:
+            raise _Unsure
+        self._assigned(begin, at, found[1], "type", end, None)
 
     def _lambda(self, begin: int, at: int, found: re.Match[bytes], end: int) -> None:
         if found[3] is None or b"lambda" in found[2]:

@@ -31,6 +31,5 @@ COPY indexing.imports (blob_id, ordinal, line, target, module, up) FROM STDIN;
 -- Sorted, and behind the blobs: jobs that bring the same names wait for each other, and never in a circle.
 INSERT INTO indexing.symbol_names (name)
 SELECT name FROM unnest(%(names)s::text[]) AS new (name)
- WHERE NOT EXISTS (SELECT FROM indexing.symbol_names AS known WHERE known.name = new.name)
  ORDER BY name COLLATE "C"
     ON CONFLICT DO NOTHING;

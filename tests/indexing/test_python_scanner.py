@@ -77,13 +77,32 @@ KNOWN = {
     "types of parameters": (
         "def f[T: (int, str)](x: T, *, y: 'T' = {'a': 1}) -> dict[str, T]:\n    pass\nclass A[T]: pass\n"
     ),
+    "brackets within brackets": "x = " + "[" * 20 + "#)\n']'" + "]" * 20 + ".y[1]; Z = 1\ndef f(): pass\n",
+    "a constant of many brackets": "X = " + "(" * 20 + ")" * 20 + "  # c\n",
+    "type aliases": (
+        "type A = int\n# Why.\ntype B[T: (int, str), *U] = dict[\n  T, 'a']  # c\ntype = 1\n"
+        "def f():\n    type C = lambda: 1\n"
+    ),
+    "what looks like a chain": (
+        "x = 'a=B=1'  # c = D = 2\ny = '''\ne = F = 3\ng = \\\n lambda'''\nf(\"=?q?=C3=A9?=\")\n"
+    ),
+    "one-liners of two lines": (
+        "def f(): return x or \\\n  y\ndef g(): '''a\n  b'''; z\nclass A: x = (1,\n2); y = 3\n"
+    ),
+    "a body that ends with comments": (
+        "class A:\n    def f(self):\n        x = 1  # c  \n\n        # d\n    # e\n    def g(self):\n        x\n# f\n"
+    ),
+    "statements behind a colon": "class A:\n    if x: y: T = 5\n    else: Z = 1; import a\n    for b in c: d = 1; e\n",
+    "a comment in front of what is first in a class": (
+        "class A:  # a\n    # b\n    def f(self): pass\nclass B:\n\n    # c\n    @d\n    def g(self):\n        pass\n"
+    ),
     "a long signature": f"def f(a={'x' * 1300!r}): pass\ndef g({', '.join(f'a{n}' for n in range(400))}): pass\n",
 }
 
 #: Each needs a tree.
 UNSURE = {
     "a bracket that is never closed": "x = (\ndef f(): pass\n",
-    "brackets within brackets": "x = " + "(" * 20 + ")" * 20 + "\n",
+    "brackets within brackets that are never closed": "x = " + "(" * 20 + ")" * 19 + "\n",
     "a string that is never closed": "def f(): pass\nx = '''\n",
     "what no Python has": "def f(): pass\nx = a ? b : c\n",
     "a merge that was not finished": "<<<<<<< HEAD\ndef f(): pass\n=======\n>>>>>>> x\n",
@@ -91,7 +110,9 @@ UNSURE = {
     "an indentation that fits nothing": "def f():\n        x = 1\n    def g(): pass\n",
     "tabs and spaces": "def f():\n    if x:\n\tdef g(): pass\n",
     "two names, one of them telling": "a = B = 1\n",
-    "a type alias": "type A = int\n",
+    "a type that is none": "type in [x]\n",
+    "a chain behind a string": "x['a'] = B = 1\n",
+    "a lambda in a chain": "a = b = lambda: 1\n",
     "old line ends": "def f(): pass\rdef g(): pass\r",
     "a continued constant": "X = 1 \\\n\n",
     "a lambda in a lambda": "f = lambda x=lambda: 1: x\n",
