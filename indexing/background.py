@@ -38,6 +38,11 @@ class Background:
         if self._abandoned.is_set():
             raise Abandoned
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call is being made."""
+        return self._running is not None and not self._running.done()
+
     def start(self, call: Callable[[], Any]) -> None:
         """Begin a call; the one before must have been waited for."""
         self._running = self._executor.submit(call)

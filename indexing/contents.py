@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Final
 
 import psycopg2
@@ -16,20 +16,28 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 a class, 
 from indexing import store
 from indexing.background import Background
 from indexing.frames import Rows
-from indexing.limits import MIB, Limits
+from indexing.limits import MIB
 from indexing.listing import Entry
 from indexing.objects import ObjectStore
 from indexing.parsers import Parsers, Task
 from indexing.report import Reporter
 from indexing.store import Blob
 
+#: Entries of which the database is asked at once whether they are known; fewer at first, so that parsers can begin.
+_ASK_ENTRIES: Final = 5000
+_ASK_FIRST: Final = 500
+
 #: Contents read from git at once, while those before are parsed, end with the file that reaches one of these.
 _READ_FILES: Final = 1000
 _READ_BYTES: Final = 4 * MIB
+#: The first ones, for which the parsers wait.
+_READ_FIRST_BYTES: Final = MIB // 2
 
 #: What is stored in one transaction ends with the file that reaches one of these: parsers have work for about as long.
 _STORE_BLOBS: Final = 500
 _STORE_SYMBOLS: Final = 5000
+#: So many times that is waiting while the one before is stored, until the parsers wait as well.
+_STORE_WAITING: Final = 4
 #: Names remembered at most: some 20 MB.
 _KNOWN_NAMES: Final = 200_000
 #: So long a killed job may have parsed for nothing, in seconds.
@@ -40,11 +48,10 @@ def parse_contents(
     connection: Connection,
     objects: ObjectStore,
     entries: Iterable[Entry],
-    limits: Limits,
     reporter: Reporter,
-    parser_command: Sequence[str],
+    parsers: Parsers,
 ) -> set[str]:
-    """Store what is in the contents of entries, and return the ids of those that could not be read.
+    """Store what is in the contents of entries, and return the ids of those that could not be read. Ends the parsers.
 
     Reports, and thereby may be stopped, several times a second; what was stored until then stays. ``connection`` is
     used by one thread at a time, and by none while it reports.
@@ -53,12 +60,12 @@ def parse_contents(
     with Background("indexing-store") as storing, Background("indexing-read") as reading:
         batch = _Batch(connection, reporter, storing)
         try:
-            with Parsers(limits, command=parser_command) as parsers:
+            with parsers:
                 tasks = _new_contents(batch, replace(objects, on_wait=reading.check), entries, reading, unreadable)
                 for task, parsed in parsers.parse(tasks, batch.tick):
                     batch.add(Blob(task.oid, task.language), parsed)
                     reporter.add(files=1, size_bytes=len(task.content), symbols=parsed.symbol_count)
-                    if batch.is_full:
+                    if batch.is_to_be_stored:
                         batch.store()
                         batch.tick()
         except BaseException:
@@ -87,10 +94,12 @@ class _Batch:
         self._names: set[str] = set()
 
     @property
-    def is_full(self) -> bool:
+    def is_to_be_stored(self) -> bool:
+        """Whether it is full; while another one is being stored, whether it is much more than full."""
+        times = _STORE_WAITING if self._storing.is_busy else 1
         return (
-            len(self._parsed) >= _STORE_BLOBS
-            or self._symbols >= _STORE_SYMBOLS
+            len(self._parsed) >= _STORE_BLOBS * times
+            or self._symbols >= _STORE_SYMBOLS * times
             or time.monotonic() > self._oldest + _STORE_SECONDS
         )
 
@@ -141,36 +150,44 @@ def _new_contents(
 ) -> Iterator[Task]:
     """Contents that no blob is stored for; one portion is read while the one before is parsed."""
     before: list[Blob] = []
-    for portion in chain(_portions(entries), [[]]):
-        readable = list(dict.fromkeys(Blob(each.oid, each.language) for each in portion if each.language is not None))
-        known = batch.known(readable)
-        new = [blob for blob in readable if blob not in known]
-        batch.count(len(portion) - len(new))
+    for portion in chain(_portions(_new_blobs(batch, entries)), [[]]):
         contents = reading.wait(batch.tick) if before else ()
-        reading.start(partial(_read, objects, [blob.oid for blob in new]))
+        reading.start(partial(_read, objects, [blob.oid for blob in portion]))
         for blob, (oid, content) in zip(before, contents, strict=True):
             if content is None:
                 unreadable.add(oid)
             else:
                 yield Task(oid, blob.language, content)
-        before = new
+        before = portion
         if not before:
             reading.wait()
+
+
+def _new_blobs(batch: _Batch, entries: Iterable[Entry]) -> Iterator[tuple[Blob, int]]:
+    """Contents that no blob is stored for, each once a page, and their sizes in bytes."""
+    remaining = iter(entries)
+    length = _ASK_FIRST
+    while page := list(islice(remaining, length)):
+        readable = {Blob(each.oid, each.language): each.size_bytes or 0 for each in page if each.language is not None}
+        known = batch.known(list(readable))
+        batch.count(len(page) - len(readable) + len(known))
+        yield from ((blob, size) for blob, size in readable.items() if blob not in known)
+        length = _ASK_ENTRIES
 
 
 def _read(objects: ObjectStore, oids: Sequence[str]) -> list[tuple[str, bytes | None]]:
     return list(objects.contents(oids))
 
 
-def _portions(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Entries whose contents can be in memory together."""
-    portion: list[Entry] = []
-    size = 0
-    for entry in entries:
-        portion.append(entry)
-        size += entry.size_bytes or 0 if entry.skip_reason is None else 0
-        if len(portion) >= _READ_FILES or size >= _READ_BYTES:
+def _portions(blobs: Iterable[tuple[Blob, int]]) -> Iterator[list[Blob]]:
+    """Those whose contents can be in memory together."""
+    portion: list[Blob] = []
+    size, most = 0, _READ_FIRST_BYTES
+    for blob, size_bytes in blobs:
+        portion.append(blob)
+        size += size_bytes
+        if len(portion) >= _READ_FILES or size >= most:
             yield portion
-            portion, size = [], 0
+            portion, size, most = [], 0, _READ_BYTES
     if portion:
         yield portion

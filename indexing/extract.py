@@ -36,6 +36,9 @@ _CALLS_PER_CLOCK: Final = 16
 #: How much of a source the parser is handed at a time, in bytes.
 _CHUNK_BYTES: Final = 64 * 1024
 
+#: The memory of a larger source's tree is worth giving back at once, in bytes.
+_LARGE_BYTES: Final = 128 * 1024
+
 #: The number of tree-sitter's ERROR nodes, which no grammar lists; what is inside one is often whole.
 _ERROR_KIND: Final = 0xFFFF
 
@@ -98,6 +101,13 @@ class Extractor:
     def extract_by_tree(self, source: bytes, *, seconds: float, max_symbols: int) -> tuple[list[Symbol], list[Import]]:
         """The same, always by a tree."""
         deadline = time.thread_time() + seconds
+        try:
+            return self._by_tree(source, deadline, max_symbols)
+        finally:
+            if len(source) > _LARGE_BYTES:
+                _give_back()
+
+    def _by_tree(self, source: bytes, deadline: float, max_symbols: int) -> tuple[list[Symbol], list[Import]]:
         tree = self._parse(source, deadline)
         found = _Walk(self, source, deadline, max_symbols).run(tree)
         mended = None if self._language.mend is None else self._language.mend(source, tree.root_node.has_error)
@@ -331,6 +341,15 @@ def _unread_bytes(tree: Tree) -> int:
         while not cursor.goto_next_sibling():
             if not cursor.goto_parent():
                 return unread
+
+
+def _give_back() -> None:
+    """Hand the memory of a large tree back to the system: a tree takes 100 times its source."""
+    import ctypes  # Hardly ever needed, and slow to load.
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:  # glibc's; others give back by themselves.
+        trim(0)
 
 
 def _body(node: Node) -> Node | None:

@@ -84,10 +84,11 @@ def read(stream: BinaryIO) -> bytes | None:
 READY = pack(b"ready")
 
 
-def encode_batch(files: Sequence[tuple[str, bytes]]) -> bytes:
-    """Languages and contents as one frame."""
-    head = json.dumps([(language, len(content)) for language, content in files]).encode()
-    return pack(b"".join([head, b"\n", *(content for _, content in files)]))
+def encode_batch(files: Sequence[tuple[str, bytes]]) -> list[bytes]:
+    """Languages and contents as one frame, in pieces."""
+    head = json.dumps([(language, len(content)) for language, content in files]).encode() + b"\n"
+    length = len(head) + sum(len(content) for _, content in files)
+    return [_LENGTH.pack(length) + head, *(content for _, content in files)]
 
 
 def decode_batch(body: bytes) -> Iterator[tuple[str, bytes]]:

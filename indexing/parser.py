@@ -26,9 +26,6 @@ CANNOT_LOAD = 70
 #: Where a NUL byte says that a file is not text: git's own rule, in bytes.
 _BINARY_LOOK_BYTES = 8000
 
-#: A larger content is worth giving its tree's memory back at once, in bytes.
-_LARGE_BYTES = 128 * 1024
-
 #: Objects made until the collector looks for cycles: rows have none, and a file has so many of them.
 _GARBAGE_OBJECTS = 50_000
 
@@ -56,17 +53,6 @@ def main() -> None:
             _arm(float(seconds) + float(kill_seconds))
             answers.write(frames.encode_parsed(parse(language, content, float(seconds), int(max_symbols))))
             answers.flush()
-            if len(content) > _LARGE_BYTES:
-                _give_back()
-
-
-def _give_back() -> None:
-    """Hand the memory of a large tree back to the system: a tree takes 100 times its source."""
-    import ctypes  # Hardly ever needed, and slow to load.
-
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:  # glibc's; others give back by themselves.
-        trim(0)
 
 
 def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Parsed:

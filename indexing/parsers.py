@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -47,6 +48,9 @@ _LARGE_BYTES: Final = 192 * KIB
 _AHEAD_FILES: Final = 48
 _PIPE_BYTES: Final = 1 << 20
 
+#: Pieces of batches written at once; systems allow 1024.
+_PIECES: Final = 64
+
 #: The same for the first batch of a parser, so that a few files go to all of them and not to one.
 _FIRST_FILES: Final = 6
 _FIRST_BYTES: Final = 32 * KIB
@@ -73,7 +77,8 @@ class Task:
 
 
 class Parsers:
-    """Up to ``limits.parse_processes`` parser processes, started when there is work. Use as a context manager.
+    """Up to ``limits.parse_processes`` parser processes, started when there is work. Use as a context manager: all are
+    ended behind it, and others are started when it is used again.
 
     ``command`` replaces the parser in tests.
     """
@@ -82,6 +87,7 @@ class Parsers:
         self._limits = limits
         self._command = command
         self._running: list[_Parser] = []
+        # One descriptor, which goes with this object.
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Parsers:
@@ -92,7 +98,11 @@ class Parsers:
     ) -> None:
         for parser in list(self._running):
             self._end(parser)
-        self._selector.close()
+
+    def start(self) -> None:
+        """Start one parser, if there is none: it is ready by the time that there is work. ``with`` ends it."""
+        if not self._running:
+            self._start()
 
     def parse(self, tasks: Iterable[Task], on_wait: Callable[[], None]) -> Iterator[tuple[Task, Rows]]:
         """Parse all tasks; answers come as they are ready, in no order.
@@ -136,6 +146,9 @@ class Parsers:
         least = min(fresh, key=lambda each: len(each.tasks), default=None)
         if least is not None and (not least.tasks or len(self._running) >= self._limits.parse_processes):
             return least
+        return self._start()
+
+    def _start(self) -> _Parser:
         parser = _Parser(self._command, self._limits)
         self._running.append(parser)
         self._selector.register(parser.stdout, selectors.EVENT_READ, parser)
@@ -207,7 +220,8 @@ class _Parser:
 
     def __init__(self, command: Sequence[str], limits: Limits) -> None:
         self.tasks: deque[Task] = deque()
-        self.unsent = memoryview(b"")
+        #: Pieces of batches, as they are: contents are not copied once more.
+        self.unsent: deque[memoryview] = deque()
         self.silent = False
         #: It has loaded all it needs: what happens from here on is a file's fault.
         self.is_ready = False
@@ -250,17 +264,21 @@ class _Parser:
             self.deadline = time.monotonic() + self._silence_seconds
         self.tasks.extend(batch)
         self._worn_bytes += sum(len(task.content) * _WEAR.get(task.language, 1.0) for task in batch)
-        encoded = frames.encode_batch([(task.language, task.content) for task in batch])
-        self.unsent = memoryview(b"".join([self.unsent, encoded]) if self.unsent else encoded)
+        self.unsent.extend(map(memoryview, frames.encode_batch([(task.language, task.content) for task in batch])))
 
     def write(self) -> None:
         try:
-            self.unsent = self.unsent[os.write(self.stdin, self.unsent) :]
+            written = os.writev(self.stdin, list(islice(self.unsent, _PIECES)))
         except BlockingIOError:
             return
         except BrokenPipeError:
             # It is dead; reading finds out, and knows how far it came.
-            self.unsent = memoryview(b"")
+            self.unsent.clear()
+            return
+        while self.unsent and written >= len(self.unsent[0]):
+            written -= len(self.unsent.popleft())
+        if written:
+            self.unsent[0] = self.unsent[0][written:]
 
     def read(self) -> tuple[list[tuple[Task, Rows]], bool]:
         """The answers that are there, and whether the process can give more."""

@@ -28,7 +28,7 @@ from indexing.errors import TransientIndexError
 from indexing.limits import Limits
 from indexing.listing import Entry, Listing, list_commit
 from indexing.objects import ObjectStore
-from indexing.parsers import COMMAND
+from indexing.parsers import COMMAND, Parsers
 from indexing.publish import Base, BaseMoved, BaseUnfit, ContentsRemoved
 from indexing.remote import RemoteRepository
 from indexing.report import IndexReport, Progress, Reporter
@@ -106,6 +106,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.how = publish.reading(self.limits)
+        self._parsers = Parsers(self.limits, command=self.parser_command)
 
     @contextmanager
     def transaction(self, *, is_last: bool = False) -> Iterator[Cursor]:
@@ -166,9 +167,12 @@ class _Run:
 
     def _index(self, objects: ObjectStore, sha: str, *, may_be_damaged: bool) -> IndexReport:
         self._may_be_damaged = may_be_damaged
-        for _ in range(_TRIES):
-            with suppress(ContentsRemoved):
-                return self.index_changes(objects, sha) or self.index_whole(objects, sha)
+        with self._parsers:
+            # Nearly always there is something to parse; until that is listed, one is ready.
+            self._parsers.start()
+            for _ in range(_TRIES):
+                with suppress(ContentsRemoved):
+                    return self.index_changes(objects, sha) or self.index_whole(objects, sha)
         raise TransientIndexError(
             f"expected contents to stay while they are indexed, and the upkeep removed some {_TRIES} times: run again"
         )
@@ -212,7 +216,7 @@ class _Run:
         """Parse the contents that were never seen, and store them in batches as they come."""
         with self.reporter.phase("parse", files_total=count):
             self.unreadable |= parse_contents(
-                self.connection, objects, self._watched(entries), self.limits, self.reporter, self.parser_command
+                self.connection, objects, self._watched(entries), self.reporter, self._parsers
             )
         if self.unreadable:
             self._expect_whole()

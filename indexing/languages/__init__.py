@@ -29,10 +29,10 @@ class Language(NamedTuple):
 
 
 _TABLE: Final = (
+    Language("python", 4, (".py", ".pyi", ".pyw"), "python:GRAMMATICAL"),
     Language("javascript", 5, (".js", ".mjs", ".cjs", ".jsx"), "javascript:GRAMMATICAL"),
     Language("typescript", 5, (".ts", ".mts", ".cts"), "typescript:TYPESCRIPT"),
     Language("tsx", 5, (".tsx",), "typescript:TSX"),
-    Language("python", 4, (".py", ".pyi", ".pyw"), "python:GRAMMATICAL"),
     Language("go", 3, (".go",), "go:GRAMMATICAL"),
     Language("rust", 3, (".rs",), "rust:GRAMMATICAL"),
     Language("java", 3, (".java",), "java:GRAMMATICAL"),

@@ -14,8 +14,8 @@ from functools import cache
 from itertools import pairwise
 from typing import Final, cast
 
-#: Brackets inside of brackets that are followed; what is deeper is not known here.
-_DEPTH: Final = 6
+#: Brackets inside of brackets that patterns follow: each level makes all of them longer to make. ``simple`` knows more.
+_DEPTH: Final = 4
 
 
 #: Python before 3.11.5 matches groups with possessive quantifiers wrongly. Atomic groups mean the same and take an
