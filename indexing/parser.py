@@ -47,9 +47,10 @@ def main() -> None:
     answers.write(frames.READY)
     answers.flush()
     while (batch := frames.read(sys.stdin.buffer)) is not None:
-        for language, content in frames.decode_batch(batch):
+        is_much, files = frames.decode_batch(batch)
+        for language, content in files:
             priority.settle()
-            _load(language)
+            _load(language, is_much=is_much)
             _arm(float(seconds) + float(kill_seconds))
             answers.write(frames.encode_parsed(parse(language, content, float(seconds), int(max_symbols))))
             answers.flush()
@@ -111,10 +112,12 @@ def _extractor(language: str) -> Extractor | None:
     return None if grammatical is None else Extractor(grammatical)
 
 
-def _load(language: str) -> None:
+def _load(language: str, *, is_much: bool) -> None:
     """Load a language when it is needed: ten take longer to load than most changes take to parse."""
     try:
-        _extractor(language)
+        extractor = _extractor(language)
+        if is_much and extractor is not None:
+            extractor.expect_much()
     except Exception:  # noqa: BLE001 whatever it is, it is the installation's fault and no file's
         import traceback  # Takes a fifth of the start, and is hardly ever needed.
 

@@ -104,8 +104,10 @@ class Parsers:
         if not self._running:
             self._start()
 
-    def parse(self, tasks: Iterable[Task], on_wait: Callable[[], None]) -> Iterator[tuple[Task, Rows]]:
-        """Parse all tasks; answers come as they are ready, in no order.
+    def parse(
+        self, tasks: Iterable[Task], on_wait: Callable[[], None], *, is_much: bool = False
+    ) -> Iterator[tuple[Task, Rows]]:
+        """Parse all tasks; answers come as they are ready, in no order. ``is_much``: parsers may prepare for many.
 
         Takes tasks as parsers become free, never more than some batches. Calls ``on_wait`` several times a second; it
         may raise to stop. TransientIndexError when no parser can be kept alive.
@@ -120,7 +122,7 @@ class Parsers:
                 batch = [again.popleft()] if again and self._has_room(0) else _batch(source, is_first=is_first)
                 exhausted = exhausted or not batch
                 if batch:
-                    self._taker_of(batch).send(batch)
+                    self._taker_of(batch).send(batch, is_much=is_much)
             if exhausted and not again and not any(parser.tasks for parser in self._running):
                 return
             on_wait()
@@ -259,12 +261,13 @@ class _Parser:
     def exit_code(self) -> int | None:
         return self._process.returncode
 
-    def send(self, batch: Sequence[Task]) -> None:
+    def send(self, batch: Sequence[Task], *, is_much: bool) -> None:
         if not self.tasks:
             self.deadline = time.monotonic() + self._silence_seconds
         self.tasks.extend(batch)
         self._worn_bytes += sum(len(task.content) * _WEAR.get(task.language, 1.0) for task in batch)
-        self.unsent.extend(map(memoryview, frames.encode_batch([(task.language, task.content) for task in batch])))
+        pieces = frames.encode_batch([(task.language, task.content) for task in batch], is_much=is_much)
+        self.unsent.extend(map(memoryview, pieces))
 
     def write(self) -> None:
         try:

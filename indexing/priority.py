@@ -8,8 +8,8 @@ import os
 #: How far parsers give way to other processes; 0 to 19 as `nice` counts.
 NICENESS = 10
 
-#: How far their session does: the least that the kernel knows. Linux shares a processor among sessions before it shares it
-#: among the processes of one (sched(7), "The autogroup feature"), so that there a niceness alone says nothing to others.
+#: How far their session does: the least that the kernel knows. Linux shares a processor among sessions before it shares
+#: it among the processes of one (sched(7), "The autogroup feature"): there a niceness alone says nothing to others.
 SESSION_NICENESS = 19
 
 _SESSION_FILE = "/proc/self/autogroup"

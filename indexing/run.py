@@ -36,6 +36,9 @@ from indexing.report import IndexReport, Progress, Reporter
 #: Files of a commit stored in one transaction.
 _STORE_FILES: Final = 5000
 
+#: Of more files a parser may expect so much that quicker ways pay which take a while to prepare.
+_FEW_FILES: Final = 12
+
 #: Times that another run may be quicker with the next commit of a repository, until all of it is read; and that the
 #: upkeep may remove what was about to be used.
 _TRIES: Final = 5
@@ -216,7 +219,12 @@ class _Run:
         """Parse the contents that were never seen, and store them in batches as they come."""
         with self.reporter.phase("parse", files_total=count):
             self.unreadable |= parse_contents(
-                self.connection, objects, self._watched(entries), self.reporter, self._parsers
+                self.connection,
+                objects,
+                self._watched(entries),
+                self.reporter,
+                self._parsers,
+                is_much=count > _FEW_FILES,
             )
         if self.unreadable:
             self._expect_whole()

@@ -68,6 +68,10 @@ class _ByLines:
     def __init__(self) -> None:
         self._seen_bytes = 0
 
+    def at_once(self) -> None:
+        """So much is to be read that it pays for sure."""
+        self._seen_bytes = _BY_TREES_BYTES
+
     def __call__(self, source: bytes, max_symbols: int) -> tuple[list[Symbol], list[Import]] | None:
         self._seen_bytes += len(source)
         if self._seen_bytes < _BY_TREES_BYTES:
@@ -76,6 +80,8 @@ class _ByLines:
 
         return scan(source, max_symbols)
 
+
+_BY_LINES: Final = _ByLines()
 
 GRAMMATICAL = Grammatical(
     grammar=tree_sitter_python.language,
@@ -97,5 +103,6 @@ GRAMMATICAL = Grammatical(
     wrappers=frozenset({"decorated_definition"}),
     exported=_is_exported,
     docstring=_docstring,
-    scan=_ByLines(),
+    scan=_BY_LINES,
+    expect_much=_BY_LINES.at_once,
 )
