@@ -7,18 +7,18 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import pytest
 from git_repositories import Repository
 from index_database import Index
 from waiting import wait_until
 
-from indexing import frames, languages, parsers
+from indexing import frames, languages, parsers, priority
 from indexing.errors import TransientIndexError
 from indexing.limits import Limits
-from indexing.parser import NICENESS
 from indexing.report import Progress
 
 Make = Callable[..., Repository]
@@ -230,13 +230,39 @@ def test_parsers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         wait_until(lambda: not any(_is_running(int(pid)) for pid in pids))
 
 
-def test_a_parser_gives_way_to_whoever_answers_people() -> None:
+def test_parsers_give_way_to_whoever_answers_people_also_when_two_begin_at_once() -> None:
     command = [sys.executable, "-m", "indexing.parser", "1", "1", str(1024**3), "10"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(parsers.__file__).parents[1]
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stdout.read(len(frames.READY)) == frames.READY
-        assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
-        process.stdin.close()
+    with ExitStack() as stack:
+        begun = [
+            stack.enter_context(
+                subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    cwd=Path(parsers.__file__).parents[1],
+                    start_new_session=True,  # as they are started
+                )
+            )
+            for _ in range(2)
+        ]
+        wanted = min(19, os.getpriority(os.PRIO_PROCESS, 0) + priority.NICENESS)
+        for process in begun:
+            assert process.stdout is not None
+            assert process.stdout.read(len(frames.READY)) == frames.READY
+            assert os.getpriority(os.PRIO_PROCESS, process.pid) == wanted
+        session = Path("/proc/self/autogroup")
+        if session.exists():
+            wait_until(lambda: sum(map(_gives_way_as_a_session, begun)) == len(begun), 10, "both do")
+        for process in begun:
+            assert process.stdin is not None
+            process.stdin.close()
+
+
+def _gives_way_as_a_session(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it does behind one more file."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.writelines(frames.encode_batch([("text", b"")]))
+    process.stdin.flush()
+    assert frames.read(cast(BinaryIO, process.stdout)) is not None
+    return Path(f"/proc/{process.pid}/autogroup").read_text().endswith(f" nice {priority.SESSION_NICENESS}\n")
