@@ -95,10 +95,13 @@ _ODD = rb"[<>=,:|&^%/;]"
 _HEAD = _between(_IN_HEAD, _REST + rb"|:=")
 _COMPOUND = rb"(?:if|elif|else|try|except|finally|with|for|while|match|case|async(?![ \t]+def))\b"
 
-#: What may begin a line that says something about symbols or imports.
+#: A type that is longer is looked at by itself: there may be one behind each colon of a line.
+_TYPE_BYTES: Final = 100
+
+#: What may begin a line that says something about symbols or imports, or be behind a semicolon or a colon.
 _TELLING = (
     rb"(?:def|class|import|from)\b|@|async[ \t]+def\b|type[ \t]+[A-Za-z_\x80-\xff]|"
-    + _NAME + _WS + rb"(?::[^=\n]*+)?=" + _WS + rb"lambda\b"
+    + _NAME + _WS + rb"(?::[^=\n]{%d}|(?::[^=\n]*+)?=" % _TYPE_BYTES + _WS + rb"lambda\b)"
 )  # fmt: skip
 
 
@@ -189,15 +192,17 @@ IMPORTED: Final = re.compile(
 
 
 _in_statement: Final = _always(_between(_IN_STATEMENT, _REST))
-_NO_STATEMENT: Final = b"<>=,:|&^%/;#\r\n"
+_NO_STATEMENT: Final = frozenset(b"%c" % byte for byte in b"<>=,:|&^%/;#\r\n") | {b""}
+_OPENING: Final = frozenset([b"(", b"[", b"{"])
 
 
 def simple(source: bytes, at: int) -> int:
     """The end of a simple statement, or of what is left of one; 0 where there is none."""
-    if source[at] in _NO_STATEMENT:
+    # A continued line may be the last one: slices, since there need not be a byte.
+    if source[at : at + 1] in _NO_STATEMENT:
         return 0
     end = _in_statement(source, at).end()
-    while source[end] in b"([{" and (closed := _closed(source, end)):
+    while source[end : end + 1] in _OPENING and (closed := _closed(source, end)):
         end = _in_statement(source, closed).end()
     return end if end > at else 0
 

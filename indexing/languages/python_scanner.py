@@ -7,13 +7,12 @@ here for sure, such as a bracket that is never closed, makes it None.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from indexing.found import MAX_IMPORTS, MAX_NAME, MAX_PARENT, Import, Symbol
+from indexing.languages import python_chains
 from indexing.languages import python_lines as lines
 from indexing.languages.python_names import imports_from, imports_of, is_exported
-from indexing.languages.rules import is_constant_name
 from indexing.wording import Source
 
 _NEWLINE = ord("\n")
@@ -75,7 +74,7 @@ def scan(source: bytes, max_symbols: int) -> tuple[list[Symbol], list[Import]] |
     """What UTF-8 source defines and imports, in its order; None when a tree has to say it."""
     if b"\x00" in source or (b"\r" in source and lines.RETURN.search(source)):
         return None
-    if not _are_in_literals(source, _chains(source)):
+    if python_chains.need_tree(source):
         return None
     scan = _Scan(source if source.endswith(b"\n") else source + b"\n")
     try:
@@ -85,31 +84,6 @@ def scan(source: bytes, max_symbols: int) -> tuple[list[Symbol], list[Import]] |
     if len(scan.symbols) > max_symbols:
         return None
     return scan.symbols, list(scan.imports.values())
-
-
-def _chains(source: bytes) -> Iterator[int]:
-    """Where assignments to several names may begin that the lines do not tell: mostly within strings."""
-    for chain in lines.CHAIN.finditer(source):
-        first = source[source.rfind(b"\n", 0, chain.start()) + 1 : chain.start()].strip()
-        if chain[2] is not None:
-            is_told = first.count(b"[") >= first.count(b"]")
-        else:
-            is_told = chain[1] is not None and is_constant_name(first.decode("latin-1"))
-        if not is_told:
-            yield chain.start()
-
-
-def _are_in_literals(source: bytes, places: Iterable[int]) -> bool:
-    """Whether all of some places, in their order, are within strings and comments."""
-    literals, end = None, 0
-    for place in places:
-        literals = literals or lines.literal().finditer(source)
-        while end <= place:
-            literal = next(literals, None)
-            if literal is None or literal.start() > place:
-                return False
-            end = literal.end()
-    return True
 
 
 class _Scan:
@@ -243,7 +217,7 @@ class _Scan:
                 raise _Unsure
             begin = below
         if first != begin:
-            found = lines.in_class(text, start) if text[start] == _CLASS_BEGINS else lines.in_function(text, start)
+            found = (lines.in_class if text.startswith(b"class", start) else lines.in_function)(text, start)
             if found[1] is None:
                 raise _Unsure
             return self._definition(found, at, first, begin, start, has_comment=decorated_by_comment)
@@ -419,9 +393,9 @@ class _Scan:
         end = lines.simple(text, at)
         if not end:
             raise _Unsure
-        if (found := lines.LAMBDA.match(text, at)) is not None:
+        if (found := lines.LAMBDA.match(text, at, end)) is not None:
             self._lambda(begin, at, found, end)
-        elif self._blocks[-1].scope.kind in (None, "class") and (found := lines.CONSTANT.match(text, at)):
+        elif self._blocks[-1].scope.kind in (None, "class") and (found := lines.CONSTANT.match(text, at, end)):
             self._constant(begin, at, found, end)
         elif (found := lines.TYPE.match(text, at)) is not None:
             self._type(begin, at, found, end)
