@@ -167,7 +167,8 @@ RULES: Iterable[Rule] = (
     Rule(
         _SCRIPTS,
         "something that has its name elsewhere: A.prototype.name = other",
-        _all_on_line(rf"\.prototype\.NAME\s*+=\s*+(?!(?:[\w$.]+\s*=(?!=)\s*)*+{_VALUE}|=)|\bNAME\.prototype\b"),
+        # Not possessive as a whole: until 3.11.4 Python goes on from the wrong place behind such a group.
+        _all_on_line(rf"\.prototype\.NAME\s*+=\s*+(?!(?:[\w$.]+\s*=(?!=)\s*)*{_VALUE}|=)|\bNAME\.prototype\b"),
     ),
     Rule(_SCRIPTS, "a use: A.prototype.name", _all_on_line(r"\.prototype\.NAME\s*+(?!=[^=])")),
     Rule(("csharp",), "a condition of a type parameter: where T : class", _all_on_line(r"\bwhere\b.*|<[^<>]*>")),
