@@ -133,7 +133,7 @@ def _tables(tables: list[TableFacts]) -> Iterator[Metric]:
         rows.add_metric([table.name, "dead"], table.dead_rows)
     yield from (size, rows)
     if tables:
-        text = "Seconds for which the oldest transaction of the server has kept dead rows from being removed."
+        text = "Seconds for which the oldest transaction has kept dead rows from being removed."
         oldest = _gauge("oldest_transaction_seconds", text)
         oldest.add_metric([], tables[0].oldest_transaction_seconds)
         yield oldest

@@ -113,7 +113,7 @@ class TableFacts:
     total_bytes: int
     live_rows: int
     dead_rows: int
-    #: For how long the oldest transaction of the server has kept dead rows from being removed; the same for all tables.
+    #: For how long the oldest transaction has kept dead rows from being removed; the same for all tables.
     oldest_transaction_seconds: float
 
 

@@ -18,7 +18,7 @@ SELECT kind, name, user_name, state, seconds FROM (
          greatest(age(backend_xmin), age(backend_xid)) AS age
     FROM pg_stat_activity
    WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'
-     AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
+     AND {keeps_dead_rows}
   UNION ALL
   SELECT 'prepared transaction', gid, owner::text, 'prepared', extract(epoch FROM now() - prepared)::float8, age(transaction)
     FROM pg_prepared_xacts

@@ -47,12 +47,17 @@ SELECT current_setting('transaction_read_only') = 'off',
                  (SELECT max(greatest(claimed_at, finished_at, started_at)) FROM living)))::float8),
        ARRAY(SELECT queue_name FROM {schema}.paused ORDER BY queue_name)
 
+-- part: keeps_dead_rows
+-- Whether a session of pg_stat_activity keeps vacuum from removing dead rows here. One of another database does so only
+-- while it writes: snapshots here cannot pass its transaction. One of no database is a replica's.
+(backend_xid IS NOT NULL OR (backend_xmin IS NOT NULL AND coalesce(datname, current_database()) = current_database()))
+
 -- name: tables
--- Size and dead rows of each table, and for how long the oldest transaction of the whole server has kept dead rows from
--- being removed. Estimates of the server's own statistics.
+-- Size and dead rows of each table, and for how long the oldest transaction has kept dead rows from being removed.
+-- Estimates of the server's own statistics.
 SELECT relname, pg_total_relation_size(relid), n_live_tup, n_dead_tup,
        (SELECT coalesce(extract(epoch FROM now() - min(xact_start)), 0)::float8 FROM pg_stat_activity
-         WHERE backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
+         WHERE {keeps_dead_rows})
   FROM pg_stat_user_tables
  WHERE schemaname = %(schema)s
  ORDER BY relname
