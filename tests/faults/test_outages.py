@@ -129,7 +129,10 @@ def test_workers_claim_again_soon_after_each_of_many_random_disconnections(
         )
     wait_until(lambda: sql(DONE) == [(sent,)], 10, "something is left")
 
-    sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^leasequeue (claim|finish|keep)'"
+    sessions = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name ~ '^leasequeue (claim|finish|keep)'"
+    )
     wait_until(lambda: sql(sessions) == [(6,)], 10, "sessions leak, or a loop has not come back")
     assert "leasequeue" not in str([line for line in workers.text().splitlines() if "[ERROR]" in line])
     assert sql("SELECT max(crashes) FROM dramatiq.done") == [(0,)]
@@ -158,7 +161,10 @@ def test_a_session_that_hangs_is_given_up_and_the_job_is_run_all_the_same(
     fault_actors: ModuleType, start_workers: StartWorkers, sql: Sql
 ) -> None:
     start_workers(heartbeat=0.5, lease=5.0)
-    claiming = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'leasequeue claim%%'"
+    claiming = (
+        "SELECT pid FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name LIKE 'leasequeue claim%%'"
+    )
     ((pid,),) = wait_until(lambda: sql(claiming), 10, "nobody claims")
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -175,7 +181,10 @@ def test_no_job_waits_longer_than_a_poll_while_the_listening_session_is_killed_a
 ) -> None:
     start_workers(poll_interval=1.0)
     for number in range(8):
-        sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'leasequeue claim%%'")
+        sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name LIKE 'leasequeue claim%%'"
+        )
         fault_actors.nothing.send()
         wait_until(has(sql, DONE, number + 1), 5, "a job was overlooked")
     ((longest,),) = sql("SELECT extract(epoch FROM max(started_at - enqueued_at))::float8 FROM dramatiq.done")

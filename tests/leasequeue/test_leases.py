@@ -362,9 +362,18 @@ def test_a_call_to_a_server_that_has_stopped_answering_ends_at_its_deadline(data
 def test_an_idle_session_that_the_server_ended_is_noticed_before_it_is_lent(broker: LeaseBroker, sql: Sql) -> None:
     broker.declare_queue("default")
     broker.enqueue(Message("default", "anything", (), {}, {}))
-    sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'leasequeue send'")
+    sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'leasequeue send'"
+    )
     wait_until(
-        lambda: sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'leasequeue send'") == [(0,)]
+        lambda: (
+            sql(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = 'leasequeue send'"
+            )
+            == [(0,)]
+        )
     )
     broker.enqueue(Message("default", "anything", (), {}, {}))
     assert sql("SELECT count(*) FROM dramatiq.queue") == [(2,)]

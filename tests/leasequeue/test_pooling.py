@@ -135,7 +135,10 @@ def test_a_worker_behind_a_pooler_says_once_what_does_not_work_and_its_row_has_i
     wait_until(lambda: sql(in_row) == [(notified, None)], 10, "the row does not have it")
 
     # A new session is no news.
-    sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'leasequeue%%'")
+    sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name LIKE 'leasequeue%%'"
+    )
     remember.send(2)
     wait_until(lambda: ran == [1, 2], 10, "the second job was not run")
     assert caplog.text.count(said) == 1
@@ -232,7 +235,10 @@ def test_with_a_direct_url_notifications_arrive_although_claims_go_through_a_tra
     remember = dramatiq.actor(ran.append, broker=broker, actor_name="remember")
     start_worker(broker)
     assert way_of_worker(broker) == Way(Kind.TRANSACTION_POOLER, notified=True)
-    listening = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'leasequeue listen%%' AND state = 'idle'"
+    listening = (
+        "SELECT pid FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name LIKE 'leasequeue listen%%' AND state = 'idle'"
+    )
     for number in range(4):
         ((pid,),) = wait_until(lambda: sql(listening), 5, "nobody listens")
         wait_until(lambda: way_of_worker(broker).notified, 5, "it does not hear")
