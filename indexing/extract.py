@@ -39,6 +39,10 @@ _CHUNK_BYTES: Final = 64 * 1024
 #: The memory of a larger source's tree is worth giving back at once, in bytes.
 _LARGE_BYTES: Final = 128 * 1024
 
+#: How much of its time a file must have left to be mended: that cannot be stopped and takes up to 1.7 s for a MiB, and
+#: what was read before must not be lost to the limit that the kernel enforces.
+_MENDING_SHARE: Final = 0.5
+
 #: The number of tree-sitter's ERROR nodes, which no grammar lists; what is inside one is often whole.
 _ERROR_KIND: Final = 0xFFFF
 
@@ -106,15 +110,19 @@ class Extractor:
         """The same, always by a tree."""
         deadline = time.thread_time() + seconds
         try:
-            return self._by_tree(source, deadline, max_symbols)
+            return self._by_tree(source, deadline, seconds, max_symbols)
         finally:
             if len(source) > _LARGE_BYTES:
                 _give_back()
 
-    def _by_tree(self, source: bytes, deadline: float, max_symbols: int) -> tuple[list[Symbol], list[Import]]:
+    def _by_tree(
+        self, source: bytes, deadline: float, seconds: float, max_symbols: int
+    ) -> tuple[list[Symbol], list[Import]]:
         tree = self._parse(source, deadline)
         found = _Walk(self, source, deadline, max_symbols).run(tree)
-        mended = None if self._language.mend is None else self._language.mend(source, tree.root_node.has_error)
+        if self._language.mend is None or deadline - time.thread_time() < seconds * _MENDING_SHARE:
+            return found
+        mended = self._language.mend(source, tree.root_node.has_error)
         if mended is None:
             return found
         unread = _unread_bytes(tree)

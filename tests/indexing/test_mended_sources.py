@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from tree_sitter import Tree
 
 from indexing import languages
 from indexing.extract import Extractor
@@ -149,6 +150,26 @@ def test_a_source_that_gets_no_better_is_read_as_it_is() -> None:
     expected = Extractor(as_it_is).extract(source, seconds=10, max_symbols=10)
     assert [each.name for each in expected[0]] == ["name"]
     assert Extractor(ruined).extract(source, seconds=10, max_symbols=10) == expected
+
+
+def test_a_source_that_took_half_of_its_time_is_not_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    mended: list[bytes] = []
+    grammatical = load("c")._replace(mend=lambda source, _has_errors: mended.append(source))
+    extractor = Extractor(grammatical)
+    extractor.extract(b"int name(void) {}\n", seconds=0.2, max_symbols=10)
+    assert len(mended) == 1
+    parse = Extractor._parse
+
+    def slowly(self: Extractor, source: bytes, deadline: float) -> Tree:
+        tree = parse(self, source, deadline)
+        while time.thread_time() < deadline - 0.09:
+            pass
+        return tree
+
+    monkeypatch.setattr(Extractor, "_parse", slowly)
+    found, _imports = extractor.extract(b"int name(void) {}\n", seconds=0.2, max_symbols=10)
+    assert [each.name for each in found] == ["name"]
+    assert len(mended) == 1
 
 
 @pytest.mark.parametrize(
