@@ -181,15 +181,15 @@ def wait_until_empty(group: Path) -> None:
 def first_at_the_processor() -> Iterator[None]:
     """Callers are elsewhere in truth: where root may say so, ours do not wait for what they measure."""
     session = Path("/proc/self/autogroup")
-    if os.geteuid() or not session.exists():
+    before = session.read_text().split() if session.exists() else []
+    if os.geteuid() or not before:  # it is empty for who is in no session of anybody
         yield
         return
-    before = session.read_text().split()[-1]
     session.write_text(CALLERS_NICENESS)
     try:
         yield
     finally:
-        session.write_text(before)
+        session.write_text(before[-1])
 
 
 def other_names(repositories: Sequence[Path], directory: Path, count: int) -> list[Path]:

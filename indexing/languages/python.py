@@ -62,7 +62,7 @@ def _docstring(body: Node) -> Node | None:
     return string if string is not None and string.type == "string" else None
 
 
-class _ByLines:
+class ByLines:
     """Reads by lines once that pays: the patterns take as long to make as trees of so many bytes."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class _ByLines:
         return scan(source, max_symbols)
 
 
-_BY_LINES: Final = _ByLines()
+_BY_LINES: Final = ByLines()
 
 GRAMMATICAL = Grammatical(
     grammar=tree_sitter_python.language,

@@ -250,8 +250,7 @@ def test_parsers_give_way_to_whoever_answers_people_also_when_two_begin_at_once(
             assert process.stdout is not None
             assert process.stdout.read(len(frames.READY)) == frames.READY
             assert os.getpriority(os.PRIO_PROCESS, process.pid) == wanted
-        session = Path("/proc/self/autogroup")
-        if session.exists():
+        if os.access("/proc/self/autogroup", os.W_OK):
             wait_until(lambda: sum(map(_gives_way_as_a_session, begun)) == len(begun), 10, "both do")
         for process in begun:
             assert process.stdin is not None
