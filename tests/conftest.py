@@ -106,12 +106,16 @@ class Server:
         with self._connection.cursor() as cursor:
             cursor.execute(SQL(statement).format(*map(Identifier, names)))
 
-    def advisory_locks(self) -> int:
-        """Advisory locks that anybody holds."""
+    def advisory_locks(self, database: str | None = None) -> int:
+        """Advisory locks that anybody holds: in one database, or in all."""
         self.run("SELECT")
         assert self._connection is not None
         with self._connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database"
+                " WHERE l.locktype = 'advisory' AND d.datname = coalesce(%s, d.datname)",
+                [database],
+            )
             ((count,),) = cursor.fetchall()
             return int(count)
 
@@ -162,6 +166,7 @@ def empty_database(server: Server, through_pooler: Callable[[str], str]) -> Iter
     """The URL of a fresh database with nothing in it."""
     name = server.create_database()
     yield through_pooler(server.url_of(name))
+    assert server.advisory_locks(name) == 0, "a session lock has leaked"
     server.drop_database(name)
 
 
@@ -185,7 +190,7 @@ def direct_database(server: Server, template: str) -> Iterator[str]:
     """The URL of a fresh, migrated database, without a pooler in between."""
     name = server.create_database(template)
     yield server.url_of(name)
-    assert server.advisory_locks() == 0, "a session lock has leaked"
+    assert server.advisory_locks(name) == 0, "a session lock has leaked"
     server.drop_database(name)
 
 
