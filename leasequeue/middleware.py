@@ -49,7 +49,7 @@ class LeaseTracking(Middleware):
             broker.open_session(worker)
         except Exception as error:
             raise BootFailed(f"The worker cannot start: {error}") from error
-        signals.drain_on_termination(broker.stop_claiming)
+        signals.drain_on_termination(broker.stop_claiming, drain=broker.policy.drain)
 
     def before_worker_shutdown(self, broker: LeaseBroker, worker: Worker) -> None:
         broker.begin_drain()

@@ -23,11 +23,16 @@ TERMINATING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if h
 #: Seconds between two looks at whether the master lives.
 PARENT_LOOK_SECONDS = 1.0
 
+#: Seconds beyond the drain that a worker without a master gets to write what is left and leave. What then still is not
+#: over does not end: a master that dies while a worker tells it that it is up takes the lock for that along.
+LEAVE_MARGIN = 10.0
 
-def drain_on_termination(stop_claiming: Callable[[], None]) -> None:
+
+def drain_on_termination(stop_claiming: Callable[[], None], *, drain: float) -> None:
     """Call ``stop_claiming`` at the first signal, before dramatiq's own handler, and let later ones pass unheard.
 
-    Only in worker processes of dramatiq's command line: elsewhere signals belong to the application.
+    Only in worker processes of dramatiq's command line: elsewhere signals belong to the application. ``drain``: seconds
+    that running jobs get.
     """
     if multiprocessing.parent_process() is None or threading.current_thread() is not threading.main_thread():
         return
@@ -47,14 +52,20 @@ def drain_on_termination(stop_claiming: Callable[[], None]) -> None:
             previous(signum, frame)
 
         signal.signal(number, handle)
-    master = os.getppid()
-    threading.Thread(target=_outlive_nobody, args=(master,), name="leasequeue master", daemon=True).start()
+    watching = (os.getppid(), stop_claiming, drain + LEAVE_MARGIN)
+    threading.Thread(target=_outlive_nobody, args=watching, name="leasequeue master", daemon=True).start()
 
 
-def _outlive_nobody(master: int) -> None:
+def _outlive_nobody(master: int, stop_claiming: Callable[[], None], leave_within: float) -> None:
     """Terminate this process when its master is gone; multiprocessing's sentinel does not tell, siblings hold it."""
     pause = threading.Event()
     while os.getppid() == master:
         pause.wait(PARENT_LOOK_SECONDS)
-    log.warning("master_gone pid=%d: this worker drains and leaves", master)
+    last = threading.Timer(leave_within, os._exit, [1])
+    last.daemon = True
+    last.start()
+    # Signals are heard by the main thread, which may never hear anything again.
+    stop_claiming()
     os.kill(os.getpid(), signal.SIGTERM)
+    # Behind everything else: nobody reads the pipe of the log any more, and a full one holds up whoever writes.
+    log.warning("master_gone pid=%d: this worker drains and leaves", master)

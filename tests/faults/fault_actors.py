@@ -78,8 +78,16 @@ class Suicide(Middleware):
         self._die("at the ack", message)
 
 
+class DeafWhenTold(Middleware):
+    """At SIGUSR1 the main thread waits for ever, as it does for a lock that a dead master has taken along."""
+
+    def after_process_boot(self, broker: Any) -> None:
+        signal.signal(signal.SIGUSR1, lambda *_: threading.Event().wait())
+
+
 broker = LeaseBroker(url=URL, policy=Policy(**json.loads(os.environ.get("FAULT_POLICY", "{}"))))
 broker.add_middleware(Suicide())  # type: ignore[no-untyped-call]
+broker.add_middleware(DeafWhenTold())  # type: ignore[no-untyped-call]
 dramatiq.set_broker(broker)
 
 

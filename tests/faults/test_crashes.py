@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -101,3 +104,19 @@ def test_workers_whose_master_is_killed_drain_and_leave_and_lose_nothing(
     wait_until(lambda: sql("SELECT count(*) FROM dramatiq.worker") == [(0,)], 20, "they did not leave")
     assert sql("SELECT starts, errors, crashes FROM dramatiq.done") == [(1, 0, 0)] * 2
     check_invariants(sql, sent=2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_worker_whose_master_is_killed_leaves_also_when_its_main_thread_hears_nothing_any_more(
+    fault_actors: ModuleType, start_workers: StartWorkers, sql: Sql
+) -> None:
+    workers = start_workers(processes=1, threads=1, drain=1.0)
+    master = workers.master.pid
+    (worker,) = map(int, Path(f"/proc/{master}/task/{master}/children").read_text().split())
+    fault_actors.work.send("in flight", 30.0)
+    wait_until(lambda: sql(RUNNING) == [(1,)], 10, "the job was not started")
+    os.kill(worker, signal.SIGUSR1)
+    workers.send_signal(signal.SIGKILL)
+
+    wait_until(lambda: not Path(f"/proc/{worker}").exists(), 30, "it did not leave")
+    assert sql("SELECT state::text, errors, crashes FROM dramatiq.queue") == [("queued", 0, 0)]
