@@ -50,12 +50,8 @@ def parse_contents(
     entries: Iterable[Entry],
     reporter: Reporter,
     parsers: Parsers,
-    *,
-    is_much: bool,
 ) -> set[str]:
     """Store what is in the contents of entries, and return the ids of those that could not be read. Ends the parsers.
-
-    ``is_much``: so many that parsers should prepare for them.
 
     Reports, and thereby may be stopped, several times a second; what was stored until then stays. ``connection`` is
     used by one thread at a time, and by none while it reports.
@@ -66,7 +62,7 @@ def parse_contents(
         try:
             with parsers:
                 tasks = _new_contents(batch, replace(objects, on_wait=reading.check), entries, reading, unreadable)
-                for task, parsed in parsers.parse(tasks, batch.tick, is_much=is_much):
+                for task, parsed in parsers.parse(tasks, batch.tick):
                     batch.add(Blob(task.oid, task.language), parsed)
                     reporter.add(files=1, size_bytes=len(task.content), symbols=parsed.symbol_count)
                     if batch.is_to_be_stored:

@@ -91,10 +91,6 @@ class Extractor:
         self._entered |= self._wrappers | self._exporters
         self._noticed = self._entered | self._comments | self._between
 
-    def expect_much(self) -> None:
-        """Much is to be read."""
-        self._language.expect_much()
-
     def extract(self, source: bytes, *, seconds: float, max_symbols: int) -> tuple[list[Symbol], list[Import]]:
         """What UTF-8 source defines and imports, in its order. OutOfTime after ``seconds`` of CPU time; TooManySymbols.
 

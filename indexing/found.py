@@ -117,10 +117,6 @@ def always(_node: Node, _found: Found, _scope: str | None, _in_export: bool, _te
     return True
 
 
-def nothing_to_prepare() -> None:
-    """Of languages that are read in one way only."""
-
-
 class Grammatical(NamedTuple):
     """How one language's trees are read. Sets are names of nodes."""
 
@@ -145,5 +141,3 @@ class Grammatical(NamedTuple):
     mend: Callable[[bytes, bool], bytes | None] | None = None
     #: UTF-8 source, most symbols -> the same rows without a tree, where that is possible and quicker; None where not.
     scan: Callable[[bytes, int], tuple[list[Symbol], list[Import]] | None] | None = None
-    #: Says that much is to be read: what takes long to prepare pays.
-    expect_much: Callable[[], None] = nothing_to_prepare

@@ -1,7 +1,6 @@
 """What parent and parser say to each other over pipes: frames of a length and a body.
 
-    parent -> parser   a batch: a JSON line [whether many follow, [[language, size_bytes], ...]] and then the contents,
-                        one behind the other
+    parent -> parser   a batch: a JSON line [[language, size_bytes], ...] and then the contents, one behind the other
     parser -> parent   READY, and then one frame a file, in the order of the batch: a JSON line [lines, skip_reason,
                         symbols, imports, names] of which two are numbers, then a line for each symbol and each import
 
@@ -85,23 +84,18 @@ def read(stream: BinaryIO) -> bytes | None:
 READY = pack(b"ready")
 
 
-def encode_batch(files: Sequence[tuple[str, bytes]], *, is_much: bool = False) -> list[bytes]:
-    """Languages and contents as one frame, in pieces. ``is_much``: many others follow."""
-    head = json.dumps([is_much, [(language, len(content)) for language, content in files]]).encode() + b"\n"
+def encode_batch(files: Sequence[tuple[str, bytes]]) -> list[bytes]:
+    """Languages and contents as one frame, in pieces."""
+    head = json.dumps([(language, len(content)) for language, content in files]).encode() + b"\n"
     length = len(head) + sum(len(content) for _, content in files)
     return [_LENGTH.pack(length) + head, *(content for _, content in files)]
 
 
-def decode_batch(body: bytes) -> tuple[bool, Iterator[tuple[str, bytes]]]:
-    """Whether many others follow; the languages and contents of a batch."""
+def decode_batch(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """The languages and contents of a batch."""
     head, _, contents = body.partition(b"\n")
-    is_much, files = json.loads(head)
-    return is_much, _files(files, contents)
-
-
-def _files(files: Iterable[tuple[str, int]], contents: bytes) -> Iterator[tuple[str, bytes]]:
     start = 0
-    for language, size in files:
+    for language, size in json.loads(head):
         yield language, contents[start : start + size]
         start += size
 

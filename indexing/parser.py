@@ -1,7 +1,7 @@
 """The parser process: reads batches on stdin, answers on stdout, ends when its parent does.
 
-Started as ``python -m indexing.parser``. A parse can hang for ever while it holds the interpreter's lock, take all
-memory, or crash: so it happens here, where the kernel ends what does not end by itself and nothing else is lost.
+Forked from the fork server. A parse can hang for ever while it holds the interpreter's lock, take all memory, or crash:
+so it happens here, where the kernel ends what does not end by itself and nothing else is lost.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import gc
 import os
 import resource
-import sys
 import time
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from contextlib import suppress
 from functools import cache
 
 from indexing import frames, languages, skips
@@ -33,27 +33,32 @@ _GARBAGE_OBJECTS = 50_000
 _FLOW_LOOK_BYTES = 1000
 
 
-def main() -> None:
-    """Answer batches until stdin ends. Arguments: CPU seconds for a file, seconds more until the kernel ends us,
-    bytes of address space, symbols of a file."""
-    # Four numbers from our own parent: argparse would take longer to load than they take to read.
-    seconds, kill_seconds, memory_bytes, max_symbols = sys.argv[1:]
+def serve(seconds: float, kill_seconds: float, memory_bytes: int, max_symbols: int) -> None:
+    """Answer batches until stdin ends. CPU seconds for a file, seconds more until the kernel ends us, bytes of address
+    space, symbols of a file."""
     priority = Priority()
-    _limit(int(memory_bytes))
+    _limit(memory_bytes)
     gc.set_threshold(_GARBAGE_OBJECTS)
     # Answers get a descriptor of their own: what a library prints must not end up between them.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     answers.write(frames.READY)
     answers.flush()
-    while (batch := frames.read(sys.stdin.buffer)) is not None:
-        is_much, files = frames.decode_batch(batch)
-        for language, content in files:
+    batches = os.fdopen(0, "rb")
+    while (batch := frames.read(batches)) is not None:
+        for language, content in frames.decode_batch(batch):
             priority.settle()
-            _load(language, is_much=is_much)
-            _arm(float(seconds) + float(kill_seconds))
-            answers.write(frames.encode_parsed(parse(language, content, float(seconds), int(max_symbols))))
+            _load(language)
+            _arm(seconds + kill_seconds)
+            answers.write(frames.encode_parsed(parse(language, content, seconds, max_symbols)))
             answers.flush()
+
+
+def preload(language: str) -> None:
+    """Load a language for all parsers that are forked from here, if that is possible."""
+    # Whatever it is, the parser that needs the language says so.
+    with suppress(Exception):
+        _extractor(language)
 
 
 def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Parsed:
@@ -112,12 +117,10 @@ def _extractor(language: str) -> Extractor | None:
     return None if grammatical is None else Extractor(grammatical)
 
 
-def _load(language: str, *, is_much: bool) -> None:
+def _load(language: str) -> None:
     """Load a language when it is needed: ten take longer to load than most changes take to parse."""
     try:
-        extractor = _extractor(language)
-        if is_much and extractor is not None:
-            extractor.expect_much()
+        _extractor(language)
     except Exception:  # noqa: BLE001 whatever it is, it is the installation's fault and no file's
         import traceback  # Takes a fifth of the start, and is hardly ever needed.
 
@@ -138,7 +141,3 @@ def _arm(seconds: float) -> None:
     _soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
     wanted = int(time.process_time() + seconds) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
-
-
-if __name__ == "__main__":
-    main()

@@ -7,23 +7,18 @@ behind it go on.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import selectors
 import signal
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from indexing import frames, skips
+from indexing import forks, frames, skips
 from indexing.errors import TransientIndexError
 from indexing.frames import Rows
 from indexing.languages import TEXT
@@ -46,7 +41,6 @@ _LARGE_BYTES: Final = 192 * KIB
 
 #: A parser with so many files before it gets more: it is not to wait while the parent reads or stores.
 _AHEAD_FILES: Final = 48
-_PIPE_BYTES: Final = 1 << 20
 
 #: Pieces of batches written at once; systems allow 1024.
 _PIECES: Final = 64
@@ -60,10 +54,6 @@ _WAKE_SECONDS: Final = 0.2
 
 #: Times a file may kill its parser before it is to blame: the first time may be the machine's doing (out of memory).
 _CRASHES_TO_BLAME: Final = 2
-
-#: How a parser is started; its limits follow. ``-P``: the current directory is not searched for modules. ``-S``: nor is
-#: any other place; it gets the parent's, and starts in half the time.
-COMMAND: Final = (sys.executable, "-P", "-S", "-m", "indexing.parser")
 
 
 @dataclass(frozen=True)
@@ -80,10 +70,10 @@ class Parsers:
     """Up to ``limits.parse_processes`` parser processes, started when there is work. Use as a context manager: all are
     ended behind it, and others are started when it is used again.
 
-    ``command`` replaces the parser in tests.
+    ``command`` replaces the fork server in tests.
     """
 
-    def __init__(self, limits: Limits, *, command: Sequence[str] = COMMAND) -> None:
+    def __init__(self, limits: Limits, *, command: Sequence[str] = forks.COMMAND) -> None:
         self._limits = limits
         self._command = command
         self._running: list[_Parser] = []
@@ -99,15 +89,8 @@ class Parsers:
         for parser in list(self._running):
             self._end(parser)
 
-    def start(self) -> None:
-        """Start one parser, if there is none: it is ready by the time that there is work. ``with`` ends it."""
-        if not self._running:
-            self._start()
-
-    def parse(
-        self, tasks: Iterable[Task], on_wait: Callable[[], None], *, is_much: bool = False
-    ) -> Iterator[tuple[Task, Rows]]:
-        """Parse all tasks; answers come as they are ready, in no order. ``is_much``: parsers may prepare for many.
+    def parse(self, tasks: Iterable[Task], on_wait: Callable[[], None]) -> Iterator[tuple[Task, Rows]]:
+        """Parse all tasks; answers come as they are ready, in no order.
 
         Takes tasks as parsers become free, never more than some batches. Calls ``on_wait`` several times a second; it
         may raise to stop. TransientIndexError when no parser can be kept alive.
@@ -122,7 +105,7 @@ class Parsers:
                 batch = [again.popleft()] if again and self._has_room(0) else _batch(source, is_first=is_first)
                 exhausted = exhausted or not batch
                 if batch:
-                    self._taker_of(batch).send(batch, is_much=is_much)
+                    self._taker_of(batch).send(batch)
             if exhausted and not again and not any(parser.tasks for parser in self._running):
                 return
             on_wait()
@@ -140,18 +123,19 @@ class Parsers:
             for parser in self._running:
                 if _has_large(parser.tasks) and not parser.is_worn:
                     return parser
-        return self._least_busy()
+        return self._least_busy(batch)
 
-    def _least_busy(self) -> _Parser:
+    def _least_busy(self, batch: Sequence[Task]) -> _Parser:
         """The one with the fewest tasks; a new one while all are busy and one may be started, and not before."""
         fresh = [each for each in self._running if not each.is_worn]
         least = min(fresh, key=lambda each: len(each.tasks), default=None)
         if least is not None and (not least.tasks or len(self._running) >= self._limits.parse_processes):
             return least
-        return self._start()
+        return self._start(batch)
 
-    def _start(self) -> _Parser:
-        parser = _Parser(self._command, self._limits)
+    def _start(self, batch: Sequence[Task]) -> _Parser:
+        languages = dict.fromkeys(task.language for task in batch)
+        parser = _Parser(forks.fork_parser(self._limits, list(languages), self._command), self._limits)
         self._running.append(parser)
         self._selector.register(parser.stdout, selectors.EVENT_READ, parser)
         return parser
@@ -190,8 +174,8 @@ class Parsers:
         self._end(parser)
         if not parser.is_ready:
             raise TransientIndexError(
-                f"expected a parser process to start, got exit code {parser.exit_code} from "
-                f"{' '.join(self._command)}: is it runnable, and is there memory left?"
+                f"expected a parser process to start, got exit code {parser.exit_code} of {' '.join(self._command)}: "
+                "is it runnable, and is there memory left?"
             )
         if parser.exit_code == CANNOT_LOAD and parser.tasks:
             raise TransientIndexError(
@@ -220,53 +204,34 @@ class Parsers:
 class _Parser:
     """One parser process and the batch it is at."""
 
-    def __init__(self, command: Sequence[str], limits: Limits) -> None:
+    def __init__(self, fork: forks.Fork, limits: Limits) -> None:
+        self.stdin = fork.stdin
+        self.stdout = fork.stdout
         self.tasks: deque[Task] = deque()
         #: Pieces of batches, as they are: contents are not copied once more.
         self.unsent: deque[memoryview] = deque()
         self.silent = False
         #: It has loaded all it needs: what happens from here on is a file's fault.
         self.is_ready = False
+        #: How it ended, once it has.
+        self.exit_code: int | None = None
         self.deadline = 0.0
+        self._fork = fork
         self._worn_bytes = 0.0
         self._silence_seconds = limits.parse_silence_seconds
         self._received = bytearray()
-        self._process = subprocess.Popen(  # noqa: S603 our own module, no shell, nothing of the repository in it
-            [*command, *_options(limits)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            # Ctrl+C and a supervisor's signals are for the parent: they must not look like a file's fault.
-            start_new_session=True,
-            env=_environment(),
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self.stdin = self._process.stdin.fileno()
-        self.stdout = self._process.stdout.fileno()
-        os.set_blocking(self.stdin, False)
-        os.set_blocking(self.stdout, False)
-        if hasattr(fcntl, "F_SETPIPE_SZ"):
-            # Work for as long as the parent stores something. The kernel may allow less, which costs only time.
-            with suppress(OSError):
-                for descriptor in (self.stdin, self.stdout):
-                    fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     @property
     def is_worn(self) -> bool:
         """Whether it has parsed so much that a new one takes less memory."""
         return self._worn_bytes > _WORN_BYTES
 
-    @property
-    def exit_code(self) -> int | None:
-        return self._process.returncode
-
-    def send(self, batch: Sequence[Task], *, is_much: bool) -> None:
+    def send(self, batch: Sequence[Task]) -> None:
         if not self.tasks:
             self.deadline = time.monotonic() + self._silence_seconds
         self.tasks.extend(batch)
         self._worn_bytes += sum(len(task.content) * _WEAR.get(task.language, 1.0) for task in batch)
-        pieces = frames.encode_batch([(task.language, task.content) for task in batch], is_much=is_much)
+        pieces = frames.encode_batch([(task.language, task.content) for task in batch])
         self.unsent.extend(map(memoryview, pieces))
 
     def write(self) -> None:
@@ -303,11 +268,7 @@ class _Parser:
         return answers, received != b""
 
     def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self.exit_code = self._fork.end()
 
 
 def _has_large(tasks: Iterable[Task]) -> bool:
@@ -324,20 +285,3 @@ def _batch(source: Iterator[Task], *, is_first: bool) -> list[Task]:
         if len(batch) >= most_files or size >= most_bytes:
             break
     return batch
-
-
-def _options(limits: Limits) -> list[str]:
-    numbers = (
-        limits.parse_seconds,
-        limits.parse_kill_cpu_seconds,
-        limits.parse_memory_bytes,
-        limits.max_symbols_per_file,
-    )
-    return list(map(str, numbers))
-
-
-def _environment() -> dict[str, str]:
-    """Nothing of the parent's secrets; everything that the parent can import, without a search for it."""
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    places = [str(Path(__file__).resolve().parent.parent), *filter(None, sys.path)]
-    return kept | {"PYTHONPATH": os.pathsep.join(places), "PYTHONDONTWRITEBYTECODE": "1"}

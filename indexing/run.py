@@ -20,7 +20,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection  # noqa: N812 a class, whatever the driver calls it
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 the same
 
-from indexing import git, local, location, publish, skips, upkeep
+from indexing import forks, git, local, location, publish, skips, upkeep
 from indexing.access import NO_ACCESS, Access
 from indexing.changes import Changes, list_changes
 from indexing.contents import parse_contents
@@ -28,16 +28,13 @@ from indexing.errors import TransientIndexError
 from indexing.limits import Limits
 from indexing.listing import Entry, Listing, list_commit
 from indexing.objects import ObjectStore
-from indexing.parsers import COMMAND, Parsers
+from indexing.parsers import Parsers
 from indexing.publish import Base, BaseMoved, BaseUnfit, ContentsRemoved
 from indexing.remote import RemoteRepository
 from indexing.report import IndexReport, Progress, Reporter
 
 #: Files of a commit stored in one transaction.
 _STORE_FILES: Final = 5000
-
-#: Of more files a parser may expect so much that quicker ways pay which take a while to prepare.
-_FEW_FILES: Final = 12
 
 #: Times that another run may be quicker with the next commit of a repository, until all of it is read; and that the
 #: upkeep may remove what was about to be used.
@@ -62,15 +59,15 @@ def index_commit(
     access: Access = NO_ACCESS,
     on_progress: OnProgress,
     before_publish: BeforePublish | None = None,
-    parser_command: Sequence[str] = COMMAND,
+    parser_command: Sequence[str] = forks.COMMAND,
 ) -> IndexReport:
     """Index a commit (an id, branch or tag; None: the head of the default branch) and publish it as the current one.
 
     ``connection`` must be idle; transactions are made and committed on it. ``on_progress`` is called at each phase and
     at most every half second in between, with no transaction open on ``connection``, and may raise to stop the run.
     ``before_publish`` is called with the cursor of the publishing transaction after its last write, and may raise to
-    undo it. ``access`` says what may be reached, and where fetched objects stay. ``parser_command`` replaces the parser
-    process in tests.
+    undo it. ``access`` says what may be reached, and where fetched objects stay. ``parser_command`` replaces the fork
+    server of the parsers in tests.
 
     Raises what ``indexing.errors`` lists, and psycopg2's errors as they are.
     """
@@ -109,7 +106,6 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.how = publish.reading(self.limits)
-        self._parsers = Parsers(self.limits, command=self.parser_command)
 
     @contextmanager
     def transaction(self, *, is_last: bool = False) -> Iterator[Cursor]:
@@ -170,12 +166,11 @@ class _Run:
 
     def _index(self, objects: ObjectStore, sha: str, *, may_be_damaged: bool) -> IndexReport:
         self._may_be_damaged = may_be_damaged
-        with self._parsers:
-            # Nearly always there is something to parse; until that is listed, one is ready.
-            self._parsers.start()
-            for _ in range(_TRIES):
-                with suppress(ContentsRemoved):
-                    return self.index_changes(objects, sha) or self.index_whole(objects, sha)
+        # Nearly always there is something to parse.
+        forks.start(self.parser_command)
+        for _ in range(_TRIES):
+            with suppress(ContentsRemoved):
+                return self.index_changes(objects, sha) or self.index_whole(objects, sha)
         raise TransientIndexError(
             f"expected contents to stay while they are indexed, and the upkeep removed some {_TRIES} times: run again"
         )
@@ -223,8 +218,7 @@ class _Run:
                 objects,
                 self._watched(entries),
                 self.reporter,
-                self._parsers,
-                is_much=count > _FEW_FILES,
+                Parsers(self.limits, command=self.parser_command),
             )
         if self.unreadable:
             self._expect_whole()

@@ -1,11 +1,13 @@
 """Measure indexing beside universal-ctags, in one run on one machine, as ratios.
 
-    python scripts/bench_indexing.py REPOSITORY [REPOSITORY ...]
+    python scripts/bench_indexing.py [--rounds 3] REPOSITORY [REPOSITORY ...]
 
 Each REPOSITORY is a local git repository with a commit; it is cloned and the clone is changed, not the original. For
 each: the first index, beside a checkout + ctags + loading its output into the same Postgres and beside ctags that is
-fed from git in its interactive mode by two processes; then further commits, the same content under another name, and
-the memory of this process and its children. Needs git and universal-ctags. Figures go into docs/indexing.md by hand.
+fed from git in its interactive mode by two processes, one behind the other in each round, which has a server of its
+own; then further commits, the same content under another name, and the memory of this process and its children. Told
+are medians, with the least and the most where rounds differ. Needs git and universal-ctags. Figures go into
+docs/indexing.md by hand.
 """
 
 from __future__ import annotations
@@ -14,15 +16,16 @@ import argparse
 import io
 import os
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg2
 from psycopg2.sql import SQL, Identifier
@@ -73,6 +76,16 @@ def _children(pid: int) -> list[int]:
                 if "postgres" not in Path(f"/proc/{child}/cmdline").read_text():
                     found += [child, *_children(child)]
     return found
+
+
+def _cpu_seconds() -> float:
+    """What this process and its children have used, and those that are no more; Postgres is not among them."""
+    seconds = sum(os.times()[:4])
+    for child in _children(os.getpid()):
+        with suppress(OSError):
+            fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+            seconds += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return seconds
 
 
 def _share(pid: int) -> float:
@@ -213,10 +226,10 @@ def _hand_over(stdin: Any, names: list[str], contents: bytes) -> None:
 
 
 def cpu_of(measure: Callable[[], float]) -> tuple[float, float]:
-    """What it measured, and the CPU time of this process and its children meanwhile; Postgres is not among them."""
-    before = sum(os.times()[:4])
+    """What it measured, and the CPU time of this process and its children meanwhile."""
+    before = _cpu_seconds()
     seconds = measure()
-    return seconds, sum(os.times()[:4]) - before
+    return seconds, _cpu_seconds() - before
 
 
 def median(measure: Callable[[], float]) -> float:
@@ -233,21 +246,52 @@ def bench_of(repository: Path) -> Iterator[Bench]:
         bench.connection.close()
 
 
-def measure(bench: Bench) -> Iterator[tuple[str, str]]:
-    """What is measured of one repository, and how much it was."""
-    memory = Memory()
-    memory.start()
-    first, first_cpu = cpu_of(bench.index)
-    found = f"{len(bench.files):,} files, {bench.count('indexing.symbols'):,} symbols"
-    yield "first index", f"{first:.2f} s, {first_cpu:.2f} CPU s ({found})"
-    yield "memory, worker and children", f"{memory.end():.0f} MB"
-    checkout, checkout_cpu = cpu_of(bench.checkout_and_ctags)
-    tags = bench.count("tags")
-    yield "checkout + ctags + load", f"{checkout:.2f} s, {checkout_cpu:.2f} CPU s ({tags:,} tags)"
-    yield "first index / that", f"{first / checkout:.2f} x, {first_cpu / checkout_cpu:.2f} x CPU"
-    fed, fed_cpu = cpu_of(bench.ctags_from_git)
-    yield "ctags fed from git by 2 processes + load", f"{fed:.2f} s, {fed_cpu:.2f} CPU s"
-    yield "first index / that", f"{first / fed:.2f} x, {first_cpu / fed_cpu:.2f} x CPU"
+class Round(NamedTuple):
+    """The same contents, three times; seconds, and CPU seconds behind each."""
+
+    first: float
+    first_cpu: float
+    #: The most of the first, in MB. In the first round of a process only: others leave their memory behind.
+    memory: float
+    checkout: float
+    checkout_cpu: float
+    fed: float
+    fed_cpu: float
+
+    @classmethod
+    def of(cls, bench: Bench) -> Round:
+        memory = Memory()
+        memory.start()
+        first = cpu_of(bench.index)
+        most = memory.end()
+        return cls(*first, most, *cpu_of(bench.checkout_and_ctags), *cpu_of(bench.ctags_from_git))
+
+
+def compare(rounds: Sequence[Round]) -> Iterator[tuple[str, str]]:
+    """The first index beside the others."""
+    yield "memory, worker and children", f"{rounds[0].memory:.0f} MB"
+    yield "first index", told([each.first for each in rounds], "s", [each.first_cpu for each in rounds])
+    checkout = [each.checkout for each in rounds], [each.checkout_cpu for each in rounds]
+    yield "checkout + ctags + load", told(checkout[0], "s", checkout[1])
+    ratios = [each.first / each.checkout for each in rounds], [each.first_cpu / each.checkout_cpu for each in rounds]
+    yield "first index / that", told(ratios[0], "x", ratios[1])
+    fed = [each.fed for each in rounds], [each.fed_cpu for each in rounds]
+    yield "ctags fed from git by 2 processes + load", told(fed[0], "s", fed[1])
+    ratios = [each.first / each.fed for each in rounds], [each.first_cpu / each.fed_cpu for each in rounds]
+    yield "first index / that", told(ratios[0], "x", ratios[1])
+
+
+def told(values: Sequence[float], unit: str, cpu: Sequence[float]) -> str:
+    return f"{ranged(values)} {unit}, CPU {ranged(cpu)} {unit}"
+
+
+def ranged(values: Sequence[float]) -> str:
+    middle = statistics.median(values)
+    return f"{middle:.2f}" if len(values) == 1 else f"{middle:.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def measure(bench: Bench, first: float) -> Iterator[tuple[str, str]]:
+    """What is measured of an indexed repository, whose first index took so long, and how much it was."""
     yield "same commit again", f"{median(bench.index):.3f} s"
     yield "same content, other repository", f"{bench.index('-other', parser_command=('false',)):.2f} s, nothing parsed"
 
@@ -264,12 +308,23 @@ def measure(bench: Bench) -> Iterator[tuple[str, str]]:
 def main() -> None:
     """Print a table for each repository."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--rounds", type=int, default=3)
     options.add_argument("repository", type=Path, nargs="+")
-    for repository in options.parse_args().repository:
+    chosen = options.parse_args()
+    for repository in chosen.repository:
         print(f"\n| {repository.name} | |\n|---|---|", flush=True)
-        with bench_of(repository) as bench:
-            for what, how_much in measure(bench):
-                print(f"| {what} | {how_much} |", flush=True)
+        rounds: list[Round] = []
+        while len(rounds) < chosen.rounds:
+            with bench_of(repository) as bench:
+                rounds.append(Round.of(bench))
+                if len(rounds) == chosen.rounds:
+                    lines = f"{len(bench.files):,} files, {bench.count('indexing.symbols'):,} symbols"
+                    for what, how_much in (
+                        ("found", f"{lines}; {bench.count('tags'):,} tags by ctags"),
+                        *compare(rounds),
+                        *measure(bench, statistics.median(each.first for each in rounds)),
+                    ):
+                        print(f"| {what} | {how_much} |", flush=True)
 
 
 if __name__ == "__main__":

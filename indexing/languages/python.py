@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 import tree_sitter_python
 from tree_sitter import Node
 
-from indexing.found import Found, Grammatical, Import, Symbol, Text
+from indexing.found import Found, Grammatical, Import, Text
 from indexing.languages.python_names import imports_from, imports_of, is_exported
+from indexing.languages.python_scanner import scan
 from indexing.languages.rules import first_child, function_or_method, is_constant_name, named, node_types
-
-#: What a parser reads by trees before it reads by lines, in bytes: a commit changes less.
-_BY_TREES_BYTES: Final = 128 * 1024
 
 
 def _assignment(node: Node, scope: str | None, text: Text) -> Iterable[Found]:
@@ -62,27 +59,6 @@ def _docstring(body: Node) -> Node | None:
     return string if string is not None and string.type == "string" else None
 
 
-class ByLines:
-    """Reads by lines once that pays: the patterns take as long to make as trees of so many bytes."""
-
-    def __init__(self) -> None:
-        self._seen_bytes = 0
-
-    def at_once(self) -> None:
-        """So much is to be read that it pays for sure."""
-        self._seen_bytes = _BY_TREES_BYTES
-
-    def __call__(self, source: bytes, max_symbols: int) -> tuple[list[Symbol], list[Import]] | None:
-        self._seen_bytes += len(source)
-        if self._seen_bytes < _BY_TREES_BYTES:
-            return None
-        from indexing.languages.python_scanner import scan  # Makes the patterns.
-
-        return scan(source, max_symbols)
-
-
-_BY_LINES: Final = ByLines()
-
 GRAMMATICAL = Grammatical(
     grammar=tree_sitter_python.language,
     rules={
@@ -103,6 +79,5 @@ GRAMMATICAL = Grammatical(
     wrappers=frozenset({"decorated_definition"}),
     exported=_is_exported,
     docstring=_docstring,
-    scan=_BY_LINES,
-    expect_much=_BY_LINES.at_once,
+    scan=scan,
 )

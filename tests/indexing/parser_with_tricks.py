@@ -1,4 +1,4 @@
-"""The parser process, except for contents that say what is to go wrong: ``TRICK <what> [<argument>]`` on a line."""
+"""The fork server of parsers, but a content can say what is to go wrong: ``TRICK <what> [<argument>]`` on a line."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from indexing import parser
+from indexing import fork_server, parser
 from indexing.found import Symbol
 from indexing.frames import Parsed
 
 _real_parse = parser.parse
+
+#: What contents before have left behind.
+_remembered: list[str] = []
 
 
 def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Parsed:
@@ -36,6 +39,9 @@ def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Pa
         return _real_parse(language, rest.encode(), seconds, max_symbols)
     elif trick == "exhaust":
         return _exhaust(language, content, seconds, max_symbols)
+    elif trick in ("remember", "recall"):
+        _remembered.extend(["remembered"] * (trick == "remember"))
+        return _real_parse(language, f"class {(_remembered or ['nothing'])[0]}: pass\n".encode(), seconds, max_symbols)
     elif trick == "babble":
         for descriptor in range(3, 20):
             try:
@@ -69,4 +75,4 @@ def _crash() -> NoReturn:
 
 if __name__ == "__main__":
     parser.parse = parse
-    parser.main()
+    fork_server.main()

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import pytest
 from git_repositories import Repository
 from index_database import Index
 from waiting import wait_until
 
-from indexing import frames, languages, parsers, priority
+from indexing import forks, languages, parsers, priority
 from indexing.errors import TransientIndexError
 from indexing.limits import Limits
+from indexing.parsers import Parsers, Task
 from indexing.report import Progress
 
 Make = Callable[..., Repository]
@@ -39,18 +40,24 @@ def _is_running(pid: int) -> bool:
         return False
 
 
-def _children() -> set[str]:
-    """Our own parser processes."""
+def _children_of(pid: int) -> set[int]:
     found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-            command = (stat.parent / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if fields[1] == str(os.getpid()) and b"parser" in command:
-            found.add(stat.parent.name)
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found |= set(map(int, (task / "children").read_text().split()))
     return found
+
+
+def _servers() -> set[int]:
+    """Our own fork servers that run."""
+    return {
+        pid
+        for pid in _children_of(os.getpid())
+        if any(name in Path(f"/proc/{pid}/cmdline").read_bytes() for name in (b"fork_server", b"parser_with_tricks"))
+    }
+
+
+def _parsers() -> set[int]:
+    return {pid for server in _servers() for pid in _children_of(server)}
 
 
 @pytest.mark.parametrize(
@@ -168,9 +175,9 @@ def test_a_parser_that_cannot_load_a_language_blames_no_file(
 ) -> None:
     broken = tmp_path / "broken_parser.py"
     broken.write_text(
-        "from indexing import languages, parser\n"
+        "from indexing import fork_server, languages\n"
         "languages.load = lambda name: (_ for _ in ()).throw(ImportError(name))\n"
-        "parser.main()\n"
+        "fork_server.main()\n"
     )
     repository = make_repository({"a.py": "def f(): pass\n"})
     with pytest.raises(TransientIndexError, match="parser for python"):
@@ -200,12 +207,12 @@ def test_no_process_is_left_when_a_run_is_stopped_at_a_hung_parser(index: Index,
     repository = make_repository({"a.py": "TRICK spin\n"})
 
     def stop(progress: Progress) -> None:
-        if progress.phase == "parse" and _children():
+        if progress.phase == "parse" and _parsers():
             raise Stop
 
     with pytest.raises(Stop):
         index.run(repository.url, on_progress=stop, parser_command=PARSER_WITH_TRICKS)
-    assert _children() == set()
+    assert _parsers() == set()
 
 
 def test_parsers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
@@ -214,54 +221,92 @@ def test_parsers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         "import sys\n"
         "from indexing.limits import Limits\n"
         "from indexing.parsers import Parsers, Task\n"
-        "with Parsers(Limits(parse_processes=2)) as parsers:\n"
+        f"with Parsers(Limits(parse_processes=2), command={PARSER_WITH_TRICKS!r}) as parsers:\n"
         "    tasks = [Task(str(n), 'text', b'') for n in range(100)]\n"
         "    list(parsers.parse(tasks, lambda: None))\n"
-        "    print(*[each._process.pid for each in parsers._running], flush=True)\n"
-        "    sys.stdin.read()\n"
+        # It sleeps, and does not see that its stdin is at its end.
+        "    list(parsers.parse([Task('0', 'text', b'TRICK sleep')], lambda: print(flush=True)))\n"
     )
-    parent = subprocess.Popen([sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    with parent:
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
-        pids = parent.stdout.readline().split()
-        assert len(pids) == 2
-        assert all(Path(f"/proc/{int(pid)}/cmdline").read_bytes() for pid in pids)
+        parent.stdout.readline()
+        (server,) = _children_of(parent.pid)
+        pids = [server, *_children_of(server)]
+        assert len(pids) == 3
         parent.kill()
-        wait_until(lambda: not any(_is_running(int(pid)) for pid in pids))
+        wait_until(lambda: not any(map(_is_running, pids)))
+
+
+def test_each_job_gets_parsers_of_its_own(index: Index, make_repository: Make) -> None:
+    # Given a file that takes its parser over, so that those behind it are read as it likes.
+    limits = Limits(parse_processes=1)
+    one = make_repository({"a.py": "TRICK remember\n", "b.py": "TRICK recall 1\n"})
+    index.run(one.url, limits=limits, parser_command=PARSER_WITH_TRICKS)
+    other = make_repository({"a.py": "TRICK recall 2\n"}, "other")
+    index.run(other.url, limits=limits, parser_command=PARSER_WITH_TRICKS)
+    names = index.rows("SELECT name FROM indexing.symbols ORDER BY blob_id")
+    assert names == [("remembered",), ("remembered",), ("nothing",)]
+
+
+def test_a_fork_server_that_was_killed_is_replaced(index: Index, make_repository: Make) -> None:
+    forks.start(PARSER_WITH_TRICKS)
+    before = _servers()
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    report = index.run(make_repository({"a.py": "def f(): pass\n"}).url, parser_command=PARSER_WITH_TRICKS)
+    assert report.symbols_extracted == 1
+    assert _servers()
+    assert not _servers() & before
+
+
+def test_a_fork_server_that_is_killed_takes_no_parser_with_it_that_works() -> None:
+    tasks = (Task(str(n), "python", b"A = 1") for n in range(200))
+    with Parsers(Limits(parse_processes=1)) as running:
+        answers = running.parse(tasks, lambda: None)
+        found = [next(answers)]
+        for pid in _servers():
+            os.kill(pid, signal.SIGKILL)
+        found += answers
+    assert [rows.symbol_count for _, rows in found] == [1] * 200
+
+
+def test_a_fork_of_this_process_has_a_fork_server_of_its_own(tmp_path: Path) -> None:
+    script = tmp_path / "forking.py"
+    script.write_text(
+        "import os\n"
+        "from pathlib import Path\n"
+        "from indexing.limits import Limits\n"
+        "from indexing.parsers import Parsers, Task\n"
+        "def parse():\n"
+        "    with Parsers(Limits(parse_processes=1)) as parsers:\n"
+        "        ((_, rows),) = parsers.parse([Task('0', 'python', b'A = 1')], lambda: None)\n"
+        "    assert rows.symbol_count == 1\n"
+        "parse()\n"
+        "pid = os.fork()\n"
+        "parse()\n"
+        "if pid == 0:\n"
+        "    assert Path(f'/proc/self/task/{os.getpid()}/children').read_text(), 'no server of its own'\n"
+        "else:\n"
+        "    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0\n"
+        "    parse()\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", str(script)], check=True, timeout=30)
 
 
 def test_parsers_give_way_to_whoever_answers_people_also_when_two_begin_at_once() -> None:
-    command = [sys.executable, "-m", "indexing.parser", "1", "1", str(1024**3), "10"]
-    with ExitStack() as stack:
-        begun = [
-            stack.enter_context(
-                subprocess.Popen(
-                    command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    cwd=Path(parsers.__file__).parents[1],
-                    start_new_session=True,  # as they are started
-                )
-            )
-            for _ in range(2)
-        ]
-        wanted = min(19, os.getpriority(os.PRIO_PROCESS, 0) + priority.NICENESS)
-        for process in begun:
-            assert process.stdout is not None
-            assert process.stdout.read(len(frames.READY)) == frames.READY
-            assert os.getpriority(os.PRIO_PROCESS, process.pid) == wanted
+    wanted = min(19, os.getpriority(os.PRIO_PROCESS, 0) + priority.NICENESS)
+    with Parsers(Limits(parse_processes=2)) as running:
+        done = list(running.parse([Task(str(n), "text", b"") for n in range(100)], lambda: None))
+        assert len(done) == 100
+        pids = _parsers()
+        assert len(pids) == 2
+        assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in pids} == {wanted}
+        assert {os.getsid(pid) for pid in pids} == pids
         if os.access("/proc/self/autogroup", os.W_OK):
-            wait_until(lambda: sum(map(_gives_way_as_a_session, begun)) == len(begun), 10, "both do")
-        for process in begun:
-            assert process.stdin is not None
-            process.stdin.close()
+            wait_until(lambda: all(_gives_way_as_a_session(running, pid) for pid in pids), 10, "both do")
 
 
-def _gives_way_as_a_session(process: subprocess.Popen[bytes]) -> bool:
-    """Whether it does behind one more file."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.writelines(frames.encode_batch([("text", b"")]))
-    process.stdin.flush()
-    assert frames.read(cast(BinaryIO, process.stdout)) is not None
-    return Path(f"/proc/{process.pid}/autogroup").read_text().endswith(f" nice {priority.SESSION_NICENESS}\n")
+def _gives_way_as_a_session(running: Parsers, pid: int) -> bool:
+    """Whether it does behind some more files."""
+    list(running.parse([Task(str(n), "text", b"") for n in range(20)], lambda: None))
+    return Path(f"/proc/{pid}/autogroup").read_text().endswith(f" nice {priority.SESSION_NICENESS}\n")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import email
 from pathlib import Path
-from typing import Any
 
 import pytest
 from scanner_agreement import compare
 
 from indexing.extract import Extractor
 from indexing.found import MAX_IMPORTS, Import, Symbol
-from indexing.languages.python import GRAMMATICAL, ByLines
+from indexing.languages.python import GRAMMATICAL
 from indexing.languages.python_scanner import scan
 
 Rows = tuple[list[Symbol], list[Import]]
@@ -146,25 +145,6 @@ def test_what_the_lines_do_not_tell_for_sure_needs_a_tree(source: str) -> None:
 def test_what_needs_a_tree_gets_one(extractor: Extractor) -> None:
     symbols, _ = extractor.extract(b"a = B = 1\n", seconds=10, max_symbols=50)
     assert [symbol.name for symbol in symbols] == ["B"]
-
-
-def test_lines_are_read_once_that_pays(monkeypatch: pytest.MonkeyPatch) -> None:
-    trees: list[bytes] = []
-    parse = Extractor._parse
-
-    def count(self: Extractor, source: bytes, deadline: float) -> Any:
-        trees.append(source)
-        return parse(self, source, deadline)
-
-    monkeypatch.setattr(Extractor, "_parse", count)
-    # One that nobody has read anything with.
-    extractor = Extractor(GRAMMATICAL._replace(scan=ByLines()))
-    for _ in range(20):
-        extractor.extract(b"x = 1\n" * 2000, seconds=10, max_symbols=50)
-    assert 0 < len(trees) < 15
-    trees.clear()
-    extractor.extract(b"x = 1\n", seconds=10, max_symbols=50)
-    assert not trees
 
 
 def test_a_package_of_pythons_own_library_and_this_project_give_the_rows_of_their_trees() -> None:
