@@ -10,7 +10,6 @@ import gc
 import os
 import resource
 import time
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from contextlib import suppress
 from functools import cache
 
@@ -19,12 +18,10 @@ from indexing.extract import Extractor, OutOfTime, TooManySymbols
 from indexing.found import Symbol
 from indexing.frames import Parsed
 from indexing.priority import Priority
+from indexing.texts import as_utf8, line_count
 
 #: Exit code of a parser that cannot load a language: a wheel is missing or broken.
 CANNOT_LOAD = 70
-
-#: Where a NUL byte says that a file is not text: git's own rule, in bytes.
-_BINARY_LOOK_BYTES = 8000
 
 #: Objects made until the collector looks for cycles: rows have none, and a file has so many of them.
 _GARBAGE_OBJECTS = 50_000
@@ -67,7 +64,7 @@ def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Pa
     if decoded is None:
         return Parsed(None, skips.BINARY, ())
     source, shift = decoded
-    lines = source.count(b"\n") + (not source.endswith(b"\n") and source != b"")
+    lines = line_count(source)
     if language == "javascript" and b"@flow" in source[:_FLOW_LOOK_BYTES]:
         # Types as in TypeScript, of which the grammar of JavaScript knows nothing.
         language = "tsx"
@@ -85,24 +82,6 @@ def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Pa
     if shift != 0:
         symbols = [_shifted(each, shift) for each in symbols]
     return Parsed(lines, None, symbols, imports)
-
-
-def as_utf8(content: bytes) -> tuple[bytes, int | None] | None:
-    """A text in UTF-8 without its mark, and how far it is moved by that (None: it was not UTF-8); None for no text."""
-    if content.startswith(BOM_UTF8):
-        return content[len(BOM_UTF8) :], len(BOM_UTF8)
-    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        return content.decode("utf-16", "replace").encode("utf-8", "replace"), None
-    if b"\x00" in content[:_BINARY_LOOK_BYTES]:
-        return None
-    if content.isascii():
-        return content, 0
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        # Every byte is a character of Latin-1, so nothing is lost; line numbers are the same.
-        return content.decode("latin-1").encode("utf-8"), None
-    return content, 0
 
 
 def _shifted(symbol: Symbol, shift: int | None) -> Symbol:

@@ -13,15 +13,13 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
-from typing import Final
+from typing import Final, NamedTuple
 
 from indexing import forks, frames, skips
 from indexing.errors import TransientIndexError
 from indexing.frames import Rows
-from indexing.languages import TEXT
 from indexing.limits import KIB, Limits
 from indexing.parser import CANNOT_LOAD
 
@@ -34,7 +32,7 @@ _BATCH_BYTES: Final = 256 * KIB
 _WORN_BYTES: Final = 16 * 1024 * KIB
 
 #: How much of that a file's bytes count where few files need a tree.
-_WEAR: Final = {"python": 0.125, TEXT: 0.0}
+_WEAR: Final = {"python": 0.125}
 
 #: A file of more bytes is not parsed beside another such one.
 _LARGE_BYTES: Final = 192 * KIB
@@ -56,8 +54,7 @@ _WAKE_SECONDS: Final = 0.2
 _CRASHES_TO_BLAME: Final = 2
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """One content to parse in one language."""
 
     oid: str

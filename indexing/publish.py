@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from psycopg2.errors import UniqueViolation
+from psycopg2.errors import ForeignKeyViolation, UniqueViolation
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 a class, whatever the driver calls it
 
 from indexing import languages, skips, store
@@ -125,11 +125,11 @@ def begin_listing(cursor: Cursor, repository_id: str) -> int:
     return int(_one(cursor)[0])
 
 
-def store_files(cursor: Cursor, listing_id: int, entries: Sequence[Entry]) -> None:
-    """Add files to an invisible listing; the blobs of those without a skip reason must have been stored."""
+def store_files(cursor: Cursor, listing_id: int, entries: Sequence[Entry], ids: Mapping[Blob, int]) -> None:
+    """Add files to an invisible listing. ``ids``: of their contents. ContentsRemoved."""
     cursor.execute(query("touch_listing"), {"listing_id": listing_id})
     _expect_alive(cursor)
-    _copy_files(cursor, listing_id, FIRST_STEP, entries)
+    _copy_files(cursor, listing_id, FIRST_STEP, entries, ids)
 
 
 def give_up(cursor: Cursor, listing_id: int) -> None:
@@ -153,9 +153,19 @@ def publish_listing(
 
 
 def publish_changes(
-    cursor: Cursor, repository_id: str, base: Base, changes: Changes, sha: str, how: str, seconds: dict[str, float]
+    cursor: Cursor,
+    repository_id: str,
+    base: Base,
+    changes: Changes,
+    ids: Mapping[Blob, int],
+    sha: str,
+    how: str,
+    seconds: dict[str, float],
 ) -> IndexReport:
-    """Store and show a commit that differs a little from ``base``. BaseMoved, BaseUnfit."""
+    """Store and show a commit that differs a little from ``base``. ``ids``: of the contents of what has changed.
+
+    BaseMoved, BaseUnfit, ContentsRemoved.
+    """
     step = base.step + 1
     where = {"listing_id": base.listing_id, "step": step}
     _lock_repository(cursor, repository_id)
@@ -167,7 +177,7 @@ def publish_changes(
     closed = counts.add(cursor.fetchall(), -1)
     if closed != len(changes.gone):
         raise BaseUnfit
-    _copy_files(cursor, base.listing_id, step, changes.entries)
+    _copy_files(cursor, base.listing_id, step, changes.entries, ids)
     cursor.execute(query("count_changed"), {**where, "paths": [entry.path for entry in changes.entries]})
     counts.add(cursor.fetchall())
     report = counts.report(sha, seconds)
@@ -210,11 +220,7 @@ def _lock_repository(cursor: Cursor, repository_id: str) -> None:
         raise RepositoryNotFound(f"expected a repository with the id {repository_id}, got none: it has been removed")
 
 
-def _copy_files(cursor: Cursor, listing_id: int, step: int, entries: Sequence[Entry]) -> None:
-    wanted = {Blob(entry.oid, entry.language) for entry in entries if entry.language is not None}
-    ids = store.known_blobs(cursor, list(wanted))
-    if len(ids) != len(wanted):
-        raise ContentsRemoved
+def _copy_files(cursor: Cursor, listing_id: int, step: int, entries: Sequence[Entry], ids: Mapping[Blob, int]) -> None:
     rows = (
         (
             listing_id,
@@ -231,6 +237,8 @@ def _copy_files(cursor: Cursor, listing_id: int, step: int, entries: Sequence[En
     )
     try:
         store.copy(cursor, "copy_files", rows)
+    except (KeyError, ForeignKeyViolation) as removed:
+        raise ContentsRemoved from removed
     except UniqueViolation as violation:
         raise UnsafeRepository(
             "expected each path once in a commit, got one twice: git makes no such trees, and reads them as it likes"

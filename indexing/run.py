@@ -8,10 +8,9 @@ that the next one continues.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -22,19 +21,18 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 the same
 
 from indexing import forks, git, local, location, publish, skips, upkeep
 from indexing.access import NO_ACCESS, Access
+from indexing.batches import StoreFiles
 from indexing.changes import Changes, list_changes
 from indexing.contents import parse_contents
 from indexing.errors import TransientIndexError
 from indexing.limits import Limits
-from indexing.listing import Entry, Listing, list_commit
+from indexing.listing import Entry, list_commit
 from indexing.objects import ObjectStore
 from indexing.parsers import Parsers
 from indexing.publish import Base, BaseMoved, BaseUnfit, ContentsRemoved
 from indexing.remote import RemoteRepository
 from indexing.report import IndexReport, Progress, Reporter
-
-#: Files of a commit stored in one transaction.
-_STORE_FILES: Final = 5000
+from indexing.store import Blob
 
 #: Times that another run may be quicker with the next commit of a repository, until all of it is read; and that the
 #: upkeep may remove what was about to be used.
@@ -99,8 +97,6 @@ class _Run:
     scratch: Path
     before_publish: BeforePublish | None
     parser_command: Sequence[str]
-    #: Blobs that git listed and could not read: skipped here, and not stored as what that content is elsewhere.
-    unreadable: set[str] = field(default_factory=set)
 
     _may_be_damaged: bool = field(default=False, init=False)
 
@@ -185,10 +181,10 @@ class _Run:
             changes = self._list_changes(objects, base, sha)
             if changes is None:
                 return None
-            self._parse_new(objects, changes.entries, len(changes.entries))
-            changes = replace(changes, entries=list(map(self._as_read, changes.entries)))
+            stored = _Stored()
+            self._parse_new(objects, changes.entries, len(changes.entries), stored.add)
             try:
-                return self._publish_changes(base, changes, sha)
+                return self._publish_changes(base, replace(changes, entries=stored.entries), stored.ids, sha)
             except BaseUnfit:
                 return None
             except BaseMoved:
@@ -202,25 +198,33 @@ class _Run:
         with ExitStack() as files:
             with self.reporter.phase("list"):
                 listing = files.enter_context(list_commit(objects, sha))
-            self._parse_new(objects, listing.entries(), listing.count)
-            listing_id = self._store_files(listing)
-            return self._publish_listing(listing_id, sha, listing.cpp_sources)
+            with self.transaction() as cursor:
+                listing_id = publish.begin_listing(cursor, self.repository_id)
+
+            # Invisible until the listing is published.
+            def store_files(cursor: Cursor, entries: Sequence[Entry], ids: Mapping[Blob, int]) -> None:
+                publish.store_files(cursor, listing_id, entries, ids)
+
+            with self._giving_up(listing_id):
+                self._parse_new(objects, listing.entries(), listing.count, store_files)
+                return self._publish_listing(listing_id, sha, listing.cpp_sources)
 
     def _list_changes(self, objects: ObjectStore, base: Base, sha: str) -> Changes | None:
         with self.reporter.phase("list"):
             return list_changes(objects, base.sha, sha, file_count=base.file_count, cpp_sources=base.cpp_sources)
 
-    def _parse_new(self, objects: ObjectStore, entries: Iterable[Entry], count: int) -> None:
-        """Parse the contents that were never seen, and store them in batches as they come."""
+    def _parse_new(self, objects: ObjectStore, entries: Iterable[Entry], count: int, store_files: StoreFiles) -> None:
+        """Parse the contents that were never seen, and store them in batches as they come, and their files."""
         with self.reporter.phase("parse", files_total=count):
-            self.unreadable |= parse_contents(
+            unreadable = parse_contents(
                 self.connection,
                 objects,
                 self._watched(entries),
                 self.reporter,
                 Parsers(self.limits, command=self.parser_command),
+                store_files,
             )
-        if self.unreadable:
+        if unreadable:
             self._expect_whole()
 
     def _watched(self, entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -234,40 +238,21 @@ class _Run:
         if self._may_be_damaged:
             raise _DamagedCache
 
-    def _as_read(self, entry: Entry) -> Entry:
-        if entry.oid not in self.unreadable:
-            return entry
-        return entry._replace(language=None, skip_reason=entry.skip_reason or skips.MISSING)
-
-    def _store_files(self, listing: Listing) -> int:
-        """Store the paths of the commit; they are invisible until it is published."""
-        with self.reporter.phase("store", files_total=listing.count):
-            with self.transaction() as cursor:
-                listing_id = publish.begin_listing(cursor, self.repository_id)
-            with self._giving_up(listing_id):
-                for chunk in _chunks(map(self._as_read, listing.entries()), _STORE_FILES):
-                    with self.transaction() as cursor:
-                        publish.store_files(cursor, listing_id, chunk)
-                    self.reporter.add(files=len(chunk))
-                    self.reporter.tick()
-            return listing_id
-
     def _publish_listing(self, listing_id: int, sha: str, cpp_sources: int) -> IndexReport:
         """The one moment at which readers see the commit."""
-        with self._giving_up(listing_id):
-            with self.reporter.phase("publish"), self.transaction(is_last=True) as cursor:
-                report = publish.publish_listing(
-                    cursor, self.repository_id, listing_id, sha, self.how, cpp_sources, self.reporter.seconds
-                )
-                self._ask_to_publish(cursor)
-            return report
+        with self.reporter.phase("publish"), self.transaction(is_last=True) as cursor:
+            report = publish.publish_listing(
+                cursor, self.repository_id, listing_id, sha, self.how, cpp_sources, self.reporter.seconds
+            )
+            self._ask_to_publish(cursor)
+        return report
 
-    def _publish_changes(self, base: Base, changes: Changes, sha: str) -> IndexReport:
+    def _publish_changes(self, base: Base, changes: Changes, ids: Mapping[Blob, int], sha: str) -> IndexReport:
         """The same for a commit that is told by its changes."""
         phase = self.reporter.phase("publish", files_total=changes.file_count)
         with phase, self.transaction(is_last=True) as cursor:
             report = publish.publish_changes(
-                cursor, self.repository_id, base, changes, sha, self.how, self.reporter.seconds
+                cursor, self.repository_id, base, changes, ids, sha, self.how, self.reporter.seconds
             )
             self._ask_to_publish(cursor)
         return report
@@ -288,6 +273,13 @@ class _Run:
             raise
 
 
-def _chunks(entries: Iterator[Entry], length: int) -> Iterator[list[Entry]]:
-    while chunk := list(islice(entries, length)):
-        yield chunk
+@dataclass
+class _Stored:
+    """Files whose contents are stored, as they were read, and the ids of their contents."""
+
+    entries: list[Entry] = field(default_factory=list)
+    ids: dict[Blob, int] = field(default_factory=dict)
+
+    def add(self, _cursor: Cursor, entries: Sequence[Entry], ids: Mapping[Blob, int]) -> None:
+        self.entries.extend(entries)
+        self.ids.update(ids)

@@ -37,8 +37,9 @@ def known_blobs(cursor: Cursor, blobs: Sequence[Blob]) -> dict[Blob, int]:
     return _ids(cursor)
 
 
-def store_blobs(cursor: Cursor, parsed: Mapping[Blob, Rows], known_names: set[str]) -> None:
-    """Store contents with their symbols and imports; those that another job stored meanwhile are left as they are.
+def store_blobs(cursor: Cursor, parsed: Mapping[Blob, Rows], known_names: set[str]) -> dict[Blob, int]:
+    """Store contents with their symbols and imports, and return their ids; those that another job stored meanwhile are
+    left as they are.
 
     ``known_names``: names that are stored; those of these contents are added to it.
     """
@@ -60,6 +61,7 @@ def store_blobs(cursor: Cursor, parsed: Mapping[Blob, Rows], known_names: set[st
         cursor.execute(query("insert_names"), {"names": list(names)})
         known_names |= names
     _copy_rows(cursor, "copy_imports", ((blob_id, parsed[blob].imports) for blob, blob_id in fresh.items()))
+    return fresh | known_blobs(cursor, [blob for blob in parsed if blob not in fresh])
 
 
 def _copy_rows(cursor: Cursor, name: str, rows: Iterable[tuple[int, str]]) -> None:

@@ -19,11 +19,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from indexing import parser  # noqa: E402 the path comes first
 from indexing.extract import Extractor  # noqa: E402
 from indexing.languages.python import GRAMMATICAL  # noqa: E402
 from indexing.languages.python_scanner import scan  # noqa: E402
 from indexing.limits import Limits  # noqa: E402
+from indexing.texts import as_utf8  # noqa: E402 the path comes first
 
 #: CPU seconds for a tree: a busy machine must not leave files out.
 TREE_SECONDS = 60.0
@@ -49,7 +49,7 @@ def compare(paths: Iterable[Path]) -> Agreement:
     for path in paths:
         if path.suffix not in (".py", ".pyi") or not path.is_file() or path.stat().st_size > limits.max_file_bytes:
             continue
-        decoded = parser.as_utf8(path.read_bytes())
+        decoded = as_utf8(path.read_bytes())
         if decoded is None:
             continue
         source = decoded[0]

@@ -14,7 +14,7 @@ from git_repositories import Repository
 from index_database import Index
 from waiting import wait_until
 
-from indexing import frames, languages, publish, store
+from indexing import batches, contents, frames, languages, publish, report, store, upkeep
 from indexing.found import Symbol
 from indexing.frames import Parsed, Rows
 from indexing.report import Progress, Reporter
@@ -186,6 +186,55 @@ def test_stopping_in_any_phase_leaves_nothing_visible_and_the_next_run_ends_the_
     assert index.rows("SELECT count(*) FROM indexing.symbols") == [(1 if phase in ("store", "publish") else 0,)]
     index.run(repository.url)
     assert index.rows("SELECT count(*) FROM indexing.symbols_at_commit") == [(1,)]
+
+
+def test_files_are_stored_while_others_are_parsed_and_seen_by_nobody_until_all_are(
+    index: Index, make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given contents that are in several groups of files, once in each language that they are read in.
+    monkeypatch.setattr(batches, "_STORE_FILES", 10)
+    monkeypatch.setattr(batches, "_STORE_BLOBS", 5)
+    monkeypatch.setattr(contents, "_ASK_FIRST", 30)
+    monkeypatch.setattr(report, "REPORT_SECONDS", 0.0)
+    files = {f"{n:03}/{kind}": f"function f{n % 25}() {{}}\n" for n in range(100) for kind in ("a.js", "b.ts", "c.txt")}
+    repository = make_repository(files)
+    stored, visible, parsed = [], [], [0]
+
+    def look(progress: Progress) -> None:
+        parsed.append(progress.symbols)
+        if progress.phase == "parse":
+            stored.extend(index.rows("SELECT count(*) FROM indexing.listing_files"))
+            visible.extend(index.rows("SELECT count(*) FROM indexing.files"))
+
+    done = index.run(repository.url, on_progress=look)
+    assert any(0 < count < 300 for (count,) in stored)
+    assert set(visible) == {(0,)}
+    assert max(parsed) == 50
+    assert (done.files_processed, done.symbols_extracted) == (300, 200)
+    assert index.rows("SELECT path FROM indexing.files ORDER BY path") == [(name,) for name in sorted(files)]
+    assert index.rows("SELECT count(*) FROM indexing.blobs") == [(75,)]
+
+
+def test_a_run_that_stops_while_files_are_stored_leaves_them_to_the_upkeep(
+    index: Index, make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "_STORE_FILES", 10)
+    monkeypatch.setattr(batches, "_STORE_BLOBS", 5)
+    monkeypatch.setattr(report, "REPORT_SECONDS", 0.0)
+    repository = make_repository({f"{n:03}.py": f"def f{n}(): pass\n" for n in range(300)})
+
+    def stop(progress: Progress) -> None:
+        if progress.phase == "parse" and index.rows("SELECT count(*) FROM indexing.listing_files") != [(0,)]:
+            raise Stop
+
+    with pytest.raises(Stop):
+        index.run(repository.url, on_progress=stop)
+    assert index.rows("SELECT count(*) > 0 FROM indexing.symbols") == [(True,)]
+    assert index.rows("SELECT has_commits, touched_at = '-infinity' FROM indexing.listings") == [(False, True)]
+    index.run(repository.url)
+    assert index.rows("SELECT count(*) FROM indexing.symbols_at_commit") == [(300,)]
+    upkeep.collect(index.connection)
+    assert index.rows("SELECT count(*) FROM indexing.listing_files") == [(300,)]
 
 
 def test_progress_is_reported_outside_of_transactions(index: Index, make_repository: Make) -> None:

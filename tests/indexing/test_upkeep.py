@@ -184,17 +184,17 @@ def test_a_job_whose_known_contents_are_removed_parses_them_again(
     one = make_repository(files, "one")
     index.run(one.url)
     first_id = index.repository_id(one.url)
-    begin = publish.begin_listing
+    store_files = publish.store_files
     removed: list[bool] = []
 
-    def remove_and_begin(cursor: Any, repository_id: str) -> int:
+    def remove_and_store(*arguments: Any) -> None:
         if not removed:
             connection = psycopg2.connect(index.url)
             removed.append(upkeep.remove_repository(connection, first_id))
             connection.close()
-        return begin(cursor, repository_id)
+        store_files(*arguments)
 
-    monkeypatch.setattr(publish, "begin_listing", remove_and_begin)
+    monkeypatch.setattr(publish, "store_files", remove_and_store)
     assert index.run(make_repository(files, "two").url).symbols_extracted == 4
     assert removed == [True]
 
