@@ -135,7 +135,7 @@ def _symbol_row(ordinal: int, symbol: Symbol) -> str:
     texts = name + signature if parent is None else name + signature + parent
     if first_byte is None or exported is None or "\\" in texts or not texts.isprintable():
         return _row(ordinal, symbol)
-    around, said = "\\N" if parent is None else parent, "\\N" if doc is None else _field(doc)
+    around, said = "\\N" if parent is None else parent, "\\N" if doc is None else copy_field(doc)
     return (
         f"{ordinal}\t{name}\t{kind}\t{line}\t{last_line}\t{signature}\t{around}\t{column}\t{last_column}"
         f"\t{first_byte}\t{end_byte}\t{said}\t{exported}"
@@ -143,11 +143,11 @@ def _symbol_row(ordinal: int, symbol: Symbol) -> str:
 
 
 def _row(ordinal: int, values: Iterable[Any]) -> str:
-    return "\t".join([str(ordinal), *[_field(value) for value in values]])
+    return "\t".join([str(ordinal), *[copy_field(value) for value in values]])
 
 
-def _field(value: object) -> str:
-    """A value in COPY's text format."""
+def copy_field(value: object) -> str:
+    """A text, a number or None in COPY's text format."""
     if type(value) is str:
         # A table for str.translate takes five times as long for the short texts that these are.
         return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")

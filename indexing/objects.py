@@ -78,10 +78,13 @@ class ObjectStore:
         yield from _split(oids, output)
 
     def _read(self, oids: Sequence[str]) -> memoryview:
-        with tempfile.TemporaryFile(dir=self.home) as wanted:
+        with tempfile.TemporaryFile(dir=self.home) as wanted, tempfile.TemporaryFile(dir=self.home) as answers:
             wanted.write("".join(f"{oid}\n" for oid in oids).encode())
             wanted.seek(0)
-            return memoryview(self._run(["cat-file", "--batch", "--buffer"], stdin=wanted))
+            # A pipe of such length would be read in pieces, while the other threads wait for this one.
+            self._run(["cat-file", "--batch", "--buffer"], stdin=wanted, stdout=answers)
+            answers.seek(0)
+            return memoryview(answers.read())
 
     def _list(self, arguments: Sequence[str], listing: IO[bytes]) -> None:
         def watch() -> None:

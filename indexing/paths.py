@@ -39,6 +39,9 @@ def to_text(path: bytes) -> str:
         text = path.decode("utf-8")
     except UnicodeDecodeError:
         return _quote(path)
+    # The second question takes ten times as long, and is hardly ever needed.
+    if text.isprintable() and not text.startswith('"'):
+        return text
     return _quote(path) if _NEEDS_QUOTES.search(text) else text
 
 

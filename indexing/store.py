@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 a class, whatever the driver calls it
 
 from indexing import languages
-from indexing.frames import Rows
+from indexing.frames import Rows, copy_field
 from indexing.queries import query
-
-_COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 class Blob(NamedTuple):
@@ -73,20 +71,9 @@ def _copy_rows(cursor: Cursor, name: str, rows: Iterable[tuple[int, str]]) -> No
 
 def copy(cursor: Cursor, name: str, rows: Iterable[Sequence[Any]]) -> None:
     """COPY rows of texts, numbers and None in its text format."""
-    text = io.StringIO()
-    for row in rows:
-        text.write(
-            "\t".join(
-                [
-                    value.translate(_COPY_ESCAPES) if type(value) is str else "\\N" if value is None else str(value)
-                    for value in row
-                ]
-            )
-        )
-        text.write("\n")
-    if text.tell():
-        text.seek(0)
-        cursor.copy_expert(query(name), text)
+    text = "".join(["\t".join(map(copy_field, row)) + "\n" for row in rows])
+    if text:
+        cursor.copy_expert(query(name), io.StringIO(text))
 
 
 def _ids(cursor: Cursor) -> dict[Blob, int]:
