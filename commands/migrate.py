@@ -30,7 +30,7 @@ others stands on these schemas. Stop first what sends jobs: a send() that finds 
 
 
 @click.command(epilog=EPILOG)
-@click.option("--uninstall", "is_uninstall", is_flag=True, help="Remove both schemas and all in them, for good.")
+@click.option("--uninstall", "is_uninstall", is_flag=True, help="Remove all schemas of ours and all in them, for good.")
 @click.option("--lose-jobs", is_flag=True, help="With --uninstall: also while jobs wait or run, and workers live.")
 @dry_run_option
 @yes_option

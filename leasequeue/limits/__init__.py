@@ -49,6 +49,11 @@ LONGEST_NAME = 63
 LEAST, MOST = -(2**63), 2**63 - 1
 
 
+def schema_of(queue: str) -> str:
+    """Where the counters live when nothing else is said, by the queue's schema."""
+    return f"{queue}_limits"
+
+
 class PostgresLimits(RateLimiterBackend):
     """A dramatiq rate limiter backend on the database of a broker, with its sessions. Times to live are milliseconds.
 
@@ -62,7 +67,7 @@ class PostgresLimits(RateLimiterBackend):
 
     def __init__(self, broker: LeaseBroker, *, schema: str | None = None, auto_migrate: bool = True) -> None:
         self._broker = broker
-        self.schema = schema or f"{broker.schema}_limits"
+        self.schema = schema or schema_of(broker.schema)
         if len(self.schema.encode()) > LONGEST_NAME:
             raise ValueError(
                 f"expected the schema of the limits to have a name of at most {LONGEST_NAME} bytes, "

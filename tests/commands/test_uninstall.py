@@ -14,7 +14,7 @@ from sql_access import Sql
 from waiting import wait_until
 
 import indexing.migrations
-from leasequeue import migrations
+from leasequeue import limits, migrations
 
 from .conftest import Begin, Indexq
 
@@ -52,6 +52,15 @@ def test_it_removes_both_schemas_and_nothing_beside_them(indexq: Indexq, sql: Sq
     assert indexq("migrate", "--uninstall", "--yes").stdout == "There is nothing to remove.\n"
     assert indexq("migrate").exit_code == 0
     assert sql(OURS) == BOTH
+
+
+def test_it_removes_the_counters_of_rate_limits_as_well(indexq: Indexq, sql: Sql, database: str) -> None:
+    migrations.migrate(database, schema="dramatiq_limits", directory=limits.DIRECTORY)
+    sql("CREATE SCHEMA other_limits; CREATE TABLE other_limits.kept (id int)")
+    result = indexq("migrate", "--uninstall", "--yes")
+    assert result.exit_code == 0
+    assert "schema dramatiq_limits, " in result.stdout
+    assert sql("SELECT nspname::text FROM pg_namespace WHERE nspname LIKE '%%limits'") == [("other_limits",)]
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg2
 import pytest
 from ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
@@ -114,6 +115,19 @@ def test_what_is_ready_scheduled_running_and_dead_is_told_by_queue(house: House,
     assert states == {"ready": 2, "scheduled": 1, "running": 1, "dead": 1}
     assert 90 <= total(found, "queue_oldest_ready_seconds", queue="index-repo") < 120
     assert total(found, "workers", state="working") == 1
+
+
+def test_a_transaction_that_keeps_dead_rows_is_told_by_its_age(house: House, database: str) -> None:
+    probe = house.sidecar(database)
+
+    def age() -> float:
+        return total(samples(probe, "metrics/queue"), "oldest_transaction_seconds")
+
+    with closing(psycopg2.connect(database)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_xact_id()")
+        wait_until(lambda: age() > 1, 20, "nobody tells its age")
+        connection.rollback()
+        wait_until(lambda: age() < 1, 20, "it is gone")
 
 
 # What is made of them.
