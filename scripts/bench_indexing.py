@@ -69,11 +69,14 @@ class Memory(threading.Thread):
 
 
 def _children(pid: int) -> list[int]:
+    """All below a process, but Postgres, and a copy of this process that is about to become git: its memory is ours."""
     found = []
     with suppress(OSError):
+        ours = Path("/proc/self/cmdline").read_text()
         for task in Path(f"/proc/{pid}/task").iterdir():
             for child in map(int, (task / "children").read_text().split()):
-                if "postgres" not in Path(f"/proc/{child}/cmdline").read_text():
+                command = Path(f"/proc/{child}/cmdline").read_text()
+                if "postgres" not in command and command != ours:
                     found += [child, *_children(child)]
     return found
 
