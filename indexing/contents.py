@@ -28,8 +28,9 @@ _ASK_ENTRIES: Final = 5000
 _ASK_FIRST: Final = 500
 
 #: Contents read from git at once, while those before are parsed, end with the file that reaches one of these.
-_READ_FILES: Final = 1000
-_READ_BYTES: Final = 4 * MIB
+#: Each time git starts anew, and unpacks again what the contents of other portions are kept as differences from.
+_READ_FILES: Final = 2000
+_READ_BYTES: Final = 8 * MIB
 #: The first ones, for which the parsers wait.
 _READ_FIRST_BYTES: Final = MIB // 2
 
