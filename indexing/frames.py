@@ -1,8 +1,9 @@
 """What parent and parser say to each other over pipes: frames of a length and a body.
 
     parent -> parser   a batch: a JSON line [[language, size_bytes], ...] and then the contents, one behind the other
-    parser -> parent   READY, and then one frame a file, in the order of the batch: a JSON line [lines, skip_reason,
-                        symbols, imports, names] of which two are numbers, then a line for each symbol and each import
+    parser -> parent   its process id, and then one frame a file, in the order of the batch: a JSON line [lines,
+                        skip_reason, symbols, imports, names] of which two are numbers, then a line for each symbol and
+                        each import
 
 The lines are rows of COPY's text format, but for the id of their content: the parent has one process and the parsers
 are several, so the writing is theirs. Text and not pickle: a parser that a file has taken over must not run code in the
@@ -80,8 +81,16 @@ def read(stream: BinaryIO) -> bytes | None:
     return body if len(body) == length else None
 
 
-#: The first frame of a parser: it has started and loaded its languages.
-READY = pack(b"ready")
+def encode_ready(pid: int) -> bytes:
+    """The first frame of a parser: it has started."""
+    return pack(b"ready %d" % pid)
+
+
+def decode_ready(body: bytes) -> int:
+    """The process id in it. ValueError when it is none."""
+    if not body.startswith(b"ready "):
+        raise ValueError(f"expected a parser that is ready, got {body[:80]!r}")
+    return int(body[6:])
 
 
 def encode_batch(files: Sequence[tuple[str, bytes]]) -> list[bytes]:

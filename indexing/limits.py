@@ -42,8 +42,8 @@ class Limits:
     parse_seconds: float = 2.0
     #: CPU time beyond ``parse_seconds`` until the kernel ends a parser that does not stop by itself.
     parse_kill_cpu_seconds: float = 1.0
-    #: Real time without an answer until a parser is killed: one that sleeps uses no CPU time. Generous, because a busy
-    #: machine is not the file's fault.
+    #: Real time without an answer until a parser is killed that uses no CPU time; ten times as much for one that does,
+    #: because a busy machine is not the file's fault.
     parse_silence_seconds: float = 30.0
     #: Address space of one parser process.
     parse_memory_bytes: int = 1 * GIB

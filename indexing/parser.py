@@ -39,7 +39,7 @@ def serve(seconds: float, kill_seconds: float, memory_bytes: int, max_symbols: i
     # Answers get a descriptor of their own: what a library prints must not end up between them.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    answers.write(frames.READY)
+    answers.write(frames.encode_ready(os.getpid()))
     answers.flush()
     batches = os.fdopen(0, "rb")
     while (batch := frames.read(batches)) is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -22,6 +21,7 @@ from indexing.errors import TransientIndexError
 from indexing.frames import Rows
 from indexing.limits import KIB, Limits
 from indexing.parser import CANNOT_LOAD
+from indexing.patience import Patience
 
 #: A batch ends with the file that reaches one of these: small enough to share out evenly, large enough that the pipe
 #: costs nothing.
@@ -154,8 +154,7 @@ class Parsers:
                 yield from self._bury(parser, again)
             elif parser.is_worn and not parser.tasks:
                 self._end(parser)
-        now = time.monotonic()
-        for parser in [each for each in self._running if each.tasks and now > each.deadline]:
+        for parser in [each for each in self._running if each.tasks and each.patience.is_over(each.pid)]:
             parser.silent = True
             yield from self._bury(parser, again)
 
@@ -169,7 +168,7 @@ class Parsers:
     def _bury(self, parser: _Parser, again: deque[Task]) -> Iterator[tuple[Task, Rows]]:
         """A parser died or hangs: blame the file it was at, and have the others parsed by the next one."""
         self._end(parser)
-        if not parser.is_ready:
+        if parser.pid is None:
             raise TransientIndexError(
                 f"expected a parser process to start, got exit code {parser.exit_code} of {' '.join(self._command)}: "
                 "is it runnable, and is there memory left?"
@@ -208,14 +207,13 @@ class _Parser:
         #: Pieces of batches, as they are: contents are not copied once more.
         self.unsent: deque[memoryview] = deque()
         self.silent = False
-        #: It has loaded all it needs: what happens from here on is a file's fault.
-        self.is_ready = False
+        #: Once it has started: what happens from here on is a file's fault.
+        self.pid: int | None = None
         #: How it ended, once it has.
         self.exit_code: int | None = None
-        self.deadline = 0.0
+        self.patience = Patience(limits.parse_silence_seconds)
         self._fork = fork
         self._worn_bytes = 0.0
-        self._silence_seconds = limits.parse_silence_seconds
         self._received = bytearray()
 
     @property
@@ -225,7 +223,7 @@ class _Parser:
 
     def send(self, batch: Sequence[Task]) -> None:
         if not self.tasks:
-            self.deadline = time.monotonic() + self._silence_seconds
+            self.patience.renew()
         self.tasks.extend(batch)
         self._worn_bytes += sum(len(task.content) * _WEAR.get(task.language, 1.0) for task in batch)
         pieces = frames.encode_batch([(task.language, task.content) for task in batch])
@@ -254,12 +252,12 @@ class _Parser:
             return answers, True
         self._received += received
         try:
-            if not self.is_ready:
-                self.is_ready = frames.unpack(self._received) is not None
+            if self.pid is None and (body := frames.unpack(self._received)) is not None:
+                self.pid = frames.decode_ready(body)
             while self.tasks and (body := frames.unpack(self._received)) is not None:
                 answers.append((self.tasks[0], frames.decode_parsed(body)))
                 self.tasks.popleft()
-                self.deadline = time.monotonic() + self._silence_seconds
+                self.patience.renew()
         except ValueError:
             return answers, False
         return answers, received != b""

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,6 +28,11 @@ def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Pa
     if trick == "spin":
         # Never ends, and holds the interpreter's lock all the while, like a parser in an endless loop.
         re.fullmatch(r"(a+)+", "a" * 200 + "b")
+    elif trick == "work":
+        # A file that takes long, or any where others have the processor.
+        while time.process_time() < float(arguments[0]):
+            pass
+        return _real_parse(language, rest.encode(), seconds, max_symbols)
     elif trick == "sleep":
         signal.pause()
     elif trick == "crash":

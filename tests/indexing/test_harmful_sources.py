@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from indexing import forks, languages, parsers, priority
 from indexing.errors import TransientIndexError
 from indexing.limits import Limits
 from indexing.parsers import Parsers, Task
+from indexing.patience import Patience
 from indexing.report import Progress
 
 Make = Callable[..., Repository]
@@ -87,6 +89,27 @@ def test_a_file_that_harms_its_parser_is_a_skip_and_the_others_are_indexed(
     assert report.skips_by_reason == {reason: 1}
     assert index.skips()["005x.py"] == reason
     assert report.symbols_extracted == 60
+
+
+def test_a_parser_that_is_silent_because_others_have_the_processor_is_waited_for(
+    index: Index, make_repository: Make
+) -> None:
+    repository = make_repository({"a.py": "TRICK work 1.5\ndef f(): pass\n"})
+    limits = Limits(parse_processes=1, parse_seconds=5, parse_silence_seconds=0.5)
+    index.run(repository.url, limits=limits, parser_command=PARSER_WITH_TRICKS)
+    assert index.skips() == {"a.py": None}
+
+
+@pytest.mark.parametrize(
+    ("code", "least", "most"), [("while True: pass", 2.0, 20.0), ("import time; time.sleep(60)", 0.2, 1.9)]
+)
+def test_a_silent_process_is_waited_for_ten_times_as_long_while_it_works(code: str, least: float, most: float) -> None:
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        patience = Patience(0.2)
+        began = time.monotonic()
+        wait_until(lambda: patience.is_over(process.pid), 30, "it is waited for without an end")
+        assert least <= time.monotonic() - began < most
+        process.kill()
 
 
 def test_a_source_that_the_real_parser_never_ends_is_a_skip(index: Index, make_repository: Make) -> None:
