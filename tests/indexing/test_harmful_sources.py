@@ -107,9 +107,11 @@ def test_a_silent_process_is_waited_for_ten_times_as_long_while_it_works(code: s
     with subprocess.Popen([sys.executable, "-c", code]) as process:
         patience = Patience(0.2)
         began = time.monotonic()
-        wait_until(lambda: patience.is_over(process.pid), 30, "it is waited for without an end")
+        try:
+            wait_until(lambda: patience.is_over(process.pid), 30, "it is waited for without an end")
+        finally:
+            process.kill()
         assert least <= time.monotonic() - began < most
-        process.kill()
 
 
 def test_a_source_that_the_real_parser_never_ends_is_a_skip(index: Index, make_repository: Make) -> None:
