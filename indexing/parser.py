@@ -10,6 +10,7 @@ import gc
 import os
 import resource
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 
@@ -42,11 +43,12 @@ def serve(seconds: float, kill_seconds: float, memory_bytes: int, max_symbols: i
     answers.write(frames.encode_ready(os.getpid()))
     answers.flush()
     batches = os.fdopen(0, "rb")
+    limit = _TimeLimit()
     while (batch := frames.read(batches)) is not None:
         for language, content in frames.decode_batch(batch):
             priority.settle()
             _load(language)
-            _arm(seconds + kill_seconds)
+            limit.arm(seconds + kill_seconds)
             answers.write(frames.encode_parsed(parse(language, content, seconds, max_symbols)))
             answers.flush()
 
@@ -64,24 +66,31 @@ def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Pa
     if decoded is None:
         return Parsed(None, skips.BINARY, ())
     source, shift = decoded
-    lines = line_count(source)
     if language == "javascript" and b"@flow" in source[:_FLOW_LOOK_BYTES]:
         # Types as in TypeScript, of which the grammar of JavaScript knows nothing.
         language = "tsx"
     extractor = _extractor(language)
     if extractor is None:
-        return Parsed(lines, None, ())
+        return Parsed(line_count(source), None, ())
     try:
         symbols, imports = extractor.extract(source, seconds=seconds, max_symbols=max_symbols)
     except OutOfTime:
-        return Parsed(lines, skips.PARSE_TIMEOUT, ())
+        return Parsed(line_count(source), skips.PARSE_TIMEOUT, ())
     except TooManySymbols:
-        return Parsed(lines, skips.TOO_MANY_SYMBOLS, ())
+        return Parsed(line_count(source), skips.TOO_MANY_SYMBOLS, ())
     except MemoryError:
-        return Parsed(lines, skips.PARSE_MEMORY, ())
+        return Parsed(line_count(source), skips.PARSE_MEMORY, ())
+    lines = _lines(source, symbols)
     if shift != 0:
         symbols = [_shifted(each, shift) for each in symbols]
     return Parsed(lines, None, symbols, imports)
+
+
+def _lines(source: bytes, symbols: Sequence[Symbol]) -> int:
+    """The last symbol knows how many lines end before its own end, so that few are counted."""
+    if not symbols:
+        return line_count(source)
+    return symbols[-1].last_line - 1 + line_count(source, symbols[-1].end_byte or 0)
 
 
 def _shifted(symbol: Symbol, shift: int | None) -> Symbol:
@@ -115,8 +124,18 @@ def _limit(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
-def _arm(seconds: float) -> None:
-    """From here on, the kernel ends this process after so many seconds of CPU time (whole ones: at least)."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    wanted = int(time.process_time() + seconds) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+class _TimeLimit:
+    """Of this process's CPU time, kept by the kernel."""
+
+    def __init__(self) -> None:
+        self._armed = 0
+
+    def arm(self, seconds: float) -> None:
+        """From here on, the kernel ends this process after so many seconds (whole ones: at least)."""
+        wanted = int(time.process_time() + seconds) + 1
+        if wanted == self._armed:
+            # Most files take no part of a second, and this is asked for each of them.
+            return
+        _soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+        self._armed = wanted

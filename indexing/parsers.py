@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import selectors
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -40,12 +41,20 @@ _LARGE_BYTES: Final = 192 * KIB
 #: A parser with so many files before it gets more: it is not to wait while the parent reads or stores.
 _AHEAD_FILES: Final = 48
 
+#: While every parser has so many files before it, answers are left to gather for so long, in seconds: to be woken for
+#: each of them takes more than to read it.
+_BUSY_FILES: Final = 16
+_GATHER_SECONDS: Final = 0.002
+
 #: Pieces of batches written at once; systems allow 1024.
 _PIECES: Final = 64
 
 #: The same for the first batch of a parser, so that a few files go to all of them and not to one.
 _FIRST_FILES: Final = 6
 _FIRST_BYTES: Final = 32 * KIB
+
+#: Bytes of answers read at once.
+_READ_BYTES: Final = 64 * KIB
 
 #: Longest time without a look at the caller's wishes, in seconds.
 _WAKE_SECONDS: Final = 0.2
@@ -139,6 +148,8 @@ class Parsers:
 
     def _collect(self, again: deque[Task]) -> Iterator[tuple[Task, Rows]]:
         """Move bytes, and hand out what was answered."""
+        if self._running and all(parser.is_busy for parser in self._running):
+            time.sleep(_GATHER_SECONDS)
         for parser in self._running:
             self._watch_writing(parser)
         for key, _events in self._selector.select(_WAKE_SECONDS):
@@ -159,11 +170,11 @@ class Parsers:
             yield from self._bury(parser, again)
 
     def _watch_writing(self, parser: _Parser) -> None:
-        watched = parser.stdin in self._selector.get_map()
-        if parser.unsent and not watched:
+        if parser.unsent and not parser.is_watched:
             self._selector.register(parser.stdin, selectors.EVENT_WRITE, parser)
-        elif not parser.unsent and watched:
+        elif not parser.unsent and parser.is_watched:
             self._selector.unregister(parser.stdin)
+        parser.is_watched = bool(parser.unsent)
 
     def _bury(self, parser: _Parser, again: deque[Task]) -> Iterator[tuple[Task, Rows]]:
         """A parser died or hangs: blame the file it was at, and have the others parsed by the next one."""
@@ -206,6 +217,8 @@ class _Parser:
         self.tasks: deque[Task] = deque()
         #: Pieces of batches, as they are: contents are not copied once more.
         self.unsent: deque[memoryview] = deque()
+        #: Whether it is waited for until it takes more of them.
+        self.is_watched = False
         self.silent = False
         #: Once it has started: what happens from here on is a file's fault.
         self.pid: int | None = None
@@ -215,11 +228,18 @@ class _Parser:
         self._fork = fork
         self._worn_bytes = 0.0
         self._received = bytearray()
+        #: For each read the same memory: to get and shrink some would take longer than to read.
+        self._read_into = memoryview(bytearray(_READ_BYTES))
 
     @property
     def is_worn(self) -> bool:
         """Whether it has parsed so much that a new one takes less memory."""
         return self._worn_bytes > _WORN_BYTES
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it needs nothing for a while: it has received much to do."""
+        return len(self.tasks) > _BUSY_FILES and not self.unsent
 
     def send(self, batch: Sequence[Task]) -> None:
         if not self.tasks:
@@ -247,10 +267,10 @@ class _Parser:
         """The answers that are there, and whether the process can give more."""
         answers: list[tuple[Task, Rows]] = []
         try:
-            received = os.read(self.stdout, 1 << 20)
+            length = os.readv(self.stdout, [self._read_into])
         except BlockingIOError:
             return answers, True
-        self._received += received
+        self._received += self._read_into[:length]
         try:
             if self.pid is None and (body := frames.unpack(self._received)) is not None:
                 self.pid = frames.decode_ready(body)
@@ -260,7 +280,7 @@ class _Parser:
                 self.patience.renew()
         except ValueError:
             return answers, False
-        return answers, received != b""
+        return answers, length > 0
 
     def kill(self) -> None:
         self.exit_code = self._fork.end()

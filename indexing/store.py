@@ -62,11 +62,13 @@ def store_blobs(cursor: Cursor, parsed: Mapping[Blob, Rows], known_names: set[st
     return fresh | known_blobs(cursor, [blob for blob in parsed if blob not in fresh])
 
 
-def _copy_rows(cursor: Cursor, name: str, rows: Iterable[tuple[int, str]]) -> None:
+def _copy_rows(cursor: Cursor, name: str, rows: Iterable[tuple[int, bytes]]) -> None:
     """COPY rows that lack nothing but the id of their content."""
-    text = "".join(f"{blob_id}\t" + each.replace("\n", f"\n{blob_id}\t") + "\n" for blob_id, each in rows if each)
+    text = b"".join(
+        [b"%d\t" % blob_id + each.replace(b"\n", b"\n%d\t" % blob_id) + b"\n" for blob_id, each in rows if each]
+    )
     if text:
-        cursor.copy_expert(query(name), io.StringIO(text))
+        cursor.copy_expert(query(name), io.BytesIO(text))
 
 
 def copy(cursor: Cursor, name: str, rows: Iterable[Sequence[Any]]) -> None:

@@ -29,9 +29,9 @@ def as_utf8(content: bytes) -> tuple[bytes, int | None] | None:
     return content, 0
 
 
-def line_count(source: bytes) -> int:
-    """Lines, the last of which may lack its end."""
-    return source.count(b"\n") + (not source.endswith(b"\n") and source != b"")
+def line_count(source: bytes, start: int = 0) -> int:
+    """Lines behind a byte, the last of which may lack its end."""
+    return source.count(b"\n", start) + (not source.endswith(b"\n") and source != b"")
 
 
 def rows_of_text(content: bytes) -> Rows:

@@ -22,7 +22,7 @@ class Source:
 
     def __init__(self, content: bytes) -> None:
         self._content = content
-        self._is_ascii = content.isascii()
+        self.is_ascii = content.isascii()
 
     def text(self, node: Node | None) -> str:
         """The source of a node; empty for None."""
@@ -30,10 +30,10 @@ class Source:
 
     def column(self, at: int, in_bytes: int | None) -> int:
         """The column of a byte, in characters from 1; ``in_bytes``: the same in bytes from 0, when it is known."""
-        if self._is_ascii and in_bytes is not None:
+        if self.is_ascii and in_bytes is not None:
             return in_bytes + 1
         line = self._content.rfind(b"\n", 0, at) + 1
-        return at - line + 1 if self._is_ascii else len(self._content[line:at].decode("utf-8", "replace")) + 1
+        return at - line + 1 if self.is_ascii else len(self._content[line:at].decode("utf-8", "replace")) + 1
 
     def signature(self, node: Node, body: Node | None, start: int) -> str:
         """From the beginning of a definition to its body, or its first line, on one line and without comments."""
@@ -44,9 +44,14 @@ class Source:
             raw = self._without_comments(node, start, end)
         return _signature(raw, is_first_line=body is None)
 
-    def signature_between(self, start: int, end: int, *, is_first_line: bool = False) -> str:
-        """The same of what is known to have no comments that belong to its body."""
-        return _signature(self._content[start : min(end, start + 4 * MAX_SIGNATURE)], is_first_line=is_first_line)
+    def signature_between(self, start: int, end: int) -> str:
+        """The same of what is known to have no comments and no NUL: up to its body."""
+        text = self._content[start : min(end, start + 4 * MAX_SIGNATURE)].decode("utf-8", "replace")
+        return " ".join(text.split()).rstrip(_SIGNATURE_END)[:MAX_SIGNATURE]
+
+    def first_line(self, start: int, end: int) -> str:
+        """The same of what has no body."""
+        return _signature(self._content[start : min(end, start + 4 * MAX_SIGNATURE)], is_first_line=True)
 
     def is_behind(self, at: int, end: int) -> bool:
         """Whether something stands in front of a byte on its line, what ends at ``end`` and before left out."""

@@ -147,6 +147,8 @@ in_class: Final = _reader(rb"class", _TELLING + rb"|" + _CONSTANT + _WS + rb"[:=
 
 #: Blank lines and comments.
 gap: Final = _always(_GAP)
+#: The same, and in group 1 the indentation behind them.
+following: Final = _always(_GAP + rb"([ \t]*+)")
 indentation: Final = _always(_WS)
 #: The end of a line, and what is between it and the end of a statement. Group 1: there is more behind a semicolon.
 AFTER: Final = re.compile(rb";" + _WS + rb"(?=([^#\r\n]))|" + _maybe(rb";" + _WS) + _END)
@@ -159,6 +161,11 @@ first: Final = _always(_many(rb"\s++|" + _COMMENT))
 
 #: Group 1: the string.
 DOCSTRING: Final = re.compile(_DOCSTRING, re.DOTALL)
+#: A line that decorates what is below it. Groups: nothing, where it ends; behind blank lines and comments, the
+#: indentation of what follows.
+DECORATOR: Final = re.compile(
+    rb"@(?!" + _ODD + rb"|[#\r\n])" + _between(_IN_STATEMENT, _REST) + _END + rb"()" + _GAP + rb"([ \t]*+)", re.DOTALL
+)
 #: Groups: the name; what is assigned, when it is a bracket.
 CONSTANT: Final = re.compile(
     rb"(" + _CONSTANT + rb")" + _WS + _maybe(rb":(?!=)[^=\n]*+") + rb"(?:=(?!=)" + _WS + _maybe(rb"([\[({])") + rb")?"
@@ -171,14 +178,18 @@ LAMBDA: Final = re.compile(
 #: Group 1: the name.
 TYPE: Final = re.compile(rb"type[ \t]++(?!(?:and|if|in|is|not|or)\b)(" + _NAME + rb")" + _WS)
 EQUALS: Final = re.compile(_WS + rb"=(?!=)")
-#: Groups: the modules.
-IMPORT: Final = re.compile(rb"import[ \t]++(" + _some(rb"[^#;\\\r\n]++|" + _CONTINUED) + rb")")
-#: Groups: the module; names in parentheses, names without.
-IMPORT_FROM: Final = re.compile(
+_IMPORT = rb"import[ \t]++(" + _some(rb"[^#;\\\r\n]++|" + _CONTINUED) + rb")"
+_IMPORT_FROM = (
     rb"from[ \t]++(\.*+" + _maybe(rb"(?!import\b)[\w\x80-\xff.]++") + rb")" + _many(rb"[ \t]++|" + _CONTINUED)
     + rb"import(?!" + _LETTER + rb")" + _WS + rb"(?:\((" + _many(rb"[^()#]++|" + _COMMENT) + rb")\)" + _WS
     + rb"|(" + _some(rb"[^#;()\\\r\n]++|" + _CONTINUED) + rb"))"
 )  # fmt: skip
+#: Groups: the modules; or else the module, and names in parentheses, names without.
+IMPORT: Final = re.compile(_IMPORT + rb"|" + _IMPORT_FROM)
+#: The same on a line of its own. Group 1: the statement. Group 7: behind blank lines and comments, the indentation of
+#: what follows.
+#: Between the two are those of the statement, and in 6 nothing, where its line ends.
+IMPORT_LINE: Final = re.compile(rb"(" + _IMPORT + rb"|" + _IMPORT_FROM + rb")" + _END + rb"()" + _GAP + rb"([ \t]*+)")
 #: A name, with its path where it is a module, and what it is called here.
 IMPORTED: Final = re.compile(
     rb"\s*+((?:"
@@ -209,9 +220,9 @@ def simple(source: bytes, at: int) -> int:
 
 def _closed(source: bytes, at: int) -> int:
     """The end of a bracket with any number of others in it; 0 when it has none."""
-    depth = 0
-    while (found := bracket_sign().match(source, at)) is not None:
-        depth += 1 if found[1] in b"([{" else -1
+    depth, at, sign = 1, at + 1, bracket_sign().match
+    while (found := sign(source, at)) is not None:
+        depth += 1 if found[1] in _OPENING else -1
         at = found.end()
         if depth == 0:
             return at
@@ -235,9 +246,9 @@ def bracket() -> re.Pattern[bytes]:
 
 @cache
 def bracket_sign() -> re.Pattern[bytes]:
-    """What is in a bracket up to the next sign of one, which is group 1."""
-    plain = _between(_IN_BRACKET, _STRING + rb"|" + _COMMENT + rb"|" + _CONTINUED + rb"|!=")
-    return re.compile(plain + rb"([()\[\]{}])", re.DOTALL)
+    """What is in a bracket up to the next sign of one, which is group 1: not of those with few others in them."""
+    others = _STRING + rb"|" + _bracket(2) + rb"|" + _COMMENT + rb"|" + _CONTINUED + rb"|!="
+    return re.compile(_between(_IN_BRACKET, others) + rb"([()\[\]{}])", re.DOTALL)
 
 
 @cache

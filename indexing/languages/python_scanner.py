@@ -12,19 +12,22 @@ from typing import NamedTuple
 from indexing.found import MAX_IMPORTS, MAX_NAME, MAX_PARENT, Import, Symbol
 from indexing.languages import python_chains
 from indexing.languages import python_lines as lines
-from indexing.languages.python_names import imports_from, imports_of, is_exported
+from indexing.languages.python_imports import Key, UnknownImport, keys_of
+from indexing.languages.python_names import is_exported
 from indexing.wording import Source
 
 _NEWLINE = ord("\n")
 _BACKSLASH = ord("\\")
-#: What ``async`` and ``def``, and what ``class`` begins with.
-_FUNCTION_BEGINS = b"ad"
 _CLASS_BEGINS = ord("c")
 _SPACES = b" \t\r\n\f"
 _FUNCTIONS = frozenset({"function", "method"})
 
 #: Where the next line that says something is: the end of the line in front, its beginning, its first character.
 _Place = tuple[int, int, int]
+
+#: What reads a line that begins so.
+_READERS = {b"def": lines.in_function, b"asy": lines.in_function, b"cla": lines.in_class}
+_IMPORTS = frozenset({b"imp", b"fro"})
 
 #: Holds the place of a definition whose end is not reached.
 _UNFINISHED = Symbol("", "", 1, 1, "", None)
@@ -79,7 +82,7 @@ def scan(source: bytes, max_symbols: int) -> tuple[list[Symbol], list[Import]] |
     scan = _Scan(source if source.endswith(b"\n") else source + b"\n")
     try:
         scan.run()
-    except _Unsure:
+    except (_Unsure, UnknownImport):
         return None
     if len(scan.symbols) > max_symbols:
         return None
@@ -91,7 +94,7 @@ class _Scan:
 
     def __init__(self, text: bytes) -> None:
         self.symbols: list[Symbol] = []
-        self.imports: dict[tuple[str | None, int | None, str], Import] = {}
+        self.imports: dict[Key, Import] = {}
         self._text = text
         self._source = Source(text)
         self._blocks = [_Block(b"", _Scope(None, None, True))]
@@ -105,34 +108,37 @@ class _Scan:
 
     def run(self) -> None:
         text, blocks, length = self._text, self._blocks, len(self._text)
-        in_function, in_class = lines.in_function, lines.in_class
+        in_function, in_class, readers = lines.in_function, lines.in_class, _READERS
         at, begin, start = self._place_behind(0)
         while begin < length:
             if text[begin:start] != blocks[-1].indent:
                 self._indent(text[begin:start], at, begin)
-            letter = text[start]
-            if letter in _FUNCTION_BEGINS:
-                found = in_function(text, start)
-            elif letter == _CLASS_BEGINS:
-                found = in_class(text, start)
-            else:
-                found = None
-            if found is not None and found[1] is not None:
-                at, begin, start = self._definition(found, at, begin, begin, start)
-                continue
-            found = in_function(text, begin) if blocks[-1].scope.kind in _FUNCTIONS else in_class(text, begin)
-            end = found.start(7)
-            if end > begin:
+            head = text[start : start + 3]
+            if head in readers:
+                found = readers[head](text, start)
+                if found.start(1) >= 0:
+                    at, begin, start = self._definition(found, at, begin, begin, start)
+                    continue
+            elif head in _IMPORTS and (line := lines.IMPORT_LINE.match(text, start)) is not None:
                 self._ordinary = begin
-                at = end
-                begin, start = found.span(8)
-            else:
-                at, begin, start = self._telling(at, begin, start)
+                self._import(line[1], start)
+                at = line.start(6)
+                begin, start = line.span(7)
+                continue
+            if head[:1] != b"@":
+                found = in_function(text, begin) if blocks[-1].scope.kind in _FUNCTIONS else in_class(text, begin)
+                end = found.start(7)
+                if end > begin:
+                    self._ordinary = begin
+                    at = end
+                    begin, start = found.span(8)
+                    continue
+            at, begin, start = self._telling(at, begin, start)
         self._leave(0, at, begin)
 
     def _place_behind(self, at: int) -> _Place:
-        begin = lines.gap(self._text, at).end()
-        return at, begin, lines.indentation(self._text, begin).end()
+        begin, start = lines.following(self._text, at).span(1)
+        return at, begin, start
 
     def _indent(self, indent: bytes, at: int, begin: int) -> None:
         """Go to the block of a line; ``at`` is the end of the line in front."""
@@ -205,17 +211,11 @@ class _Scan:
         first, decorated_by_comment = begin, False
         text = self._text
         while text[start : start + 1] == b"@":
-            decorator = lines.simple(text, start + 1)
-            end = decorator and lines.END.match(text, decorator)
-            if not end:
+            end, (below, below_start) = self._decorator_end(start)
+            decorated_by_comment |= b"#" in text[end:below]
+            if not text.startswith(text[begin:start], below, below_start):
                 raise _Unsure
-            below = lines.gap(text, end.end()).end()
-            decorated_by_comment |= b"#" in text[end.end() : below]
-            indent = text[begin:start]
-            start = below + len(indent)
-            if text[below:start] != indent:
-                raise _Unsure
-            begin = below
+            begin, start = below, below + start - begin
         if first != begin:
             found = (lines.in_class if text.startswith(b"class", start) else lines.in_function)(text, start)
             if found[1] is None:
@@ -225,6 +225,19 @@ class _Scan:
             start = inline.end()
         return self._place_behind(self._statements(begin, start))
 
+    def _decorator_end(self, start: int) -> tuple[int, tuple[int, int]]:
+        """The end of its line, and the beginning and the first character of what follows."""
+        found = lines.DECORATOR.match(self._text, start)
+        if found is not None:
+            return found.end(1), found.span(2)
+        # Brackets may be deeper than a pattern follows them.
+        decorator = lines.simple(self._text, start + 1)
+        line_end = lines.END.match(self._text, decorator) if decorator else None
+        if line_end is None:
+            raise _Unsure
+        end, below, below_start = self._place_behind(line_end.end())
+        return end, (below, below_start)
+
     def _definition(
         self, found: re.Match[bytes], at: int, first: int, begin: int, start: int, *, has_comment: bool = False
     ) -> _Place:
@@ -233,55 +246,44 @@ class _Scan:
         ``first``: where its decorators begin, or else where its line does, which is ``begin``; ``at``: the end of the
         line in front. ``has_comment``: between decorators.
         """
-        text, (parent, scope_kind, is_exporting) = self._text, self._blocks[-1].scope
-        _, name_span, (colon, _), (line_end, _), _, (below, body), doc_span, (at_end, _), following = found.regs
-        next_begin, next_start = following
+        text, source, (parent, scope_kind, is_exporting) = self._text, self._source, self._blocks[-1].scope
+        # One by one: all spans at once take longer than those that are needed.
+        colon, line_end, (below, body), at_end = found.end(2), found.end(3), found.span(5), found.end(7)
+        next_begin, next_start = found.span(8)
         outer, is_block = start - begin, line_end >= 0
         if not is_block:
             body = lines.indentation(text, colon).end()
             doc = self._docstring(body)
-        elif body - below <= outer or text[below : below + outer] != text[begin:start]:
+        elif body - below <= outer or (outer and text[below : below + outer] != text[begin:start]):
             raise _Unsure
-        elif doc_span[0] >= 0:
-            doc = self._source.docstring(*doc_span) or ""
+        elif found.end(6) >= 0:
+            doc = source.docstring(*found.span(6)) or ""
         else:
             doc = self._docstring(body) if text[body] in b"fF" else None
         if doc is None:
-            doc = self._comment_above(first) if text.find(b"#", at, first) >= 0 else None
+            doc = self._comment_above(first) if first > at and text.find(b"#", at, first) >= 0 else None
             if doc is None and has_comment:
                 if b"#" in text[text.rfind(b"\n", 0, max(0, first - 1)) + 1 : first]:
                     raise _Unsure
                 doc = self._comment_above(begin, is_decorated=True)
-        name = text[slice(*name_span)].decode("utf-8", "replace")[:MAX_NAME]
+        name = found[1].decode("utf-8", "replace")[:MAX_NAME]
         kind = "class" if text[start] == _CLASS_BEGINS else "method" if scope_kind == "class" else "function"
         exported = is_exporting and (name[0] != "_" or is_exported(name))
-        signature = self._source.signature_between(start, colon)
+        signature = source.signature_between(start, colon)
         # The definition begins behind everything that was counted so far.
         line = self._line + text.count(b"\n", self._counted_to, start)
         column = outer + 1
         if is_block and at_end > below and next_start - next_begin <= outer:
             # All of its body is known. Only comments can be between that and what follows.
             self._ordinary, end = below, at_end
-            if text.find(b"#", end, next_begin) >= 0:
+            if next_begin > end + 1 and text.find(b"#", end, next_begin) >= 0:
                 end = self._behind_comments(end, next_begin, body - below)
             end = end - 1 if text[end - 2] not in _SPACES else self._trimmed(end)
             last_line = self._line = line + text.count(b"\n", start, end)
             self._counted_to = end
-            last_column = self._source.column(end, None) - 1
-            row = (
-                name,
-                kind,
-                line,
-                last_line,
-                signature,
-                parent,
-                column,
-                last_column,
-                start,
-                end,
-                doc or None,
-                exported,
-            )
+            last_column = end - text.rfind(b"\n", 0, end) - 1 if source.is_ascii else source.column(end, None) - 1
+            said = doc or None
+            row = (name, kind, line, last_line, signature, parent, column, last_column, start, end, said, exported)
             self.symbols.append(_new(Symbol, row))
             return at_end, next_begin, next_start
         self._line, self._counted_to = line, start
@@ -382,13 +384,8 @@ class _Scan:
 
     def _statement(self, begin: int, at: int) -> int:
         text = self._text
-        if text.startswith(b"import", at) and (found := lines.IMPORT.match(text, at)):
-            names = self._names(found[1])
-            for each in imports_of(self._line_of(at), names):
-                self._import(each)
-            return found.end()
-        if text.startswith(b"from", at) and (found := lines.IMPORT_FROM.match(text, at)):
-            self._import_from(at, found)
+        if text.startswith((b"import", b"from"), at) and (found := lines.IMPORT.match(text, at)):
+            self._import(found[0], at)
             return found.end()
         end = lines.simple(text, at)
         if not end:
@@ -403,31 +400,21 @@ class _Scan:
             raise _Unsure
         return end
 
-    def _import_from(self, at: int, found: re.Match[bytes]) -> None:
-        target = found[1].decode("utf-8", "replace")
-        if not target:
-            raise _Unsure
-        names = self._names(found[3] if found[2] is None else lines.COMMENT.sub(b"", found[2]))
-        if target != "__future__":
-            for each in imports_from(self._line_of(at), target, [name for name in names if name != "*"]):
-                self._import(each)
-
-    def _names(self, text: bytes) -> list[str]:
-        names = []
-        for part in text.replace(b"\\", b" ").rstrip().removesuffix(b",").split(b","):
-            found = lines.IMPORTED.fullmatch(part)
-            if found is None:
-                raise _Unsure
-            names.append(found[1].decode("utf-8", "replace"))
-        return names
-
-    def _import(self, found: Import) -> None:
-        if len(self.imports) < MAX_IMPORTS:
-            self.imports.setdefault((found.module, found.up, found.target), found)
+    def _import(self, statement: bytes, at: int) -> None:
+        line, imports = self._line_of(at), self.imports
+        for key in keys_of(statement):
+            if key not in imports and len(imports) < MAX_IMPORTS:
+                module, up, target = key
+                imports[key] = _new(Import, (line, target, module, up))
 
     def _constant(self, begin: int, at: int, found: re.Match[bytes], end: int) -> None:
         body = None
-        if found[2] is not None and lines.FOR.search(self._text, found.start(2), end):
+        # Most have not even its letters, and those are found a hundred times as fast.
+        if (
+            found[2] is not None
+            and self._text.find(b"for", at, end) >= 0
+            and lines.FOR.search(self._text, found.start(2), end)
+        ):
             # Of a comprehension the signature shows no more than where it begins.
             body = self._comprehended(found.start(2), end)
         self._assigned(begin, at, found[1], "constant", end, body)
@@ -464,7 +451,7 @@ class _Scan:
         end = at + len(text[at:end].rstrip())
         if text[end - 1] == _BACKSLASH:
             raise _Unsure
-        signature = source.signature_between(at, end if body is None else body, is_first_line=body is None)
+        signature = source.first_line(at, end) if body is None else source.signature_between(at, body)
         decoded = self._name(name)
         # Of several on a line the first one has the comment.
         is_first = b"\n" not in text[begin:at] and self._commented != begin

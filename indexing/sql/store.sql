@@ -19,13 +19,13 @@ SELECT oid, language, version, lines, symbol_count, skip_reason
 RETURNING oid, language, id;
 
 -- name: copy_symbols
--- In the order of indexing.found.Symbol.
+-- In the order of indexing.found.Symbol. In the encoding of the rows, whatever that of the connection is.
 COPY indexing.symbols (blob_id, ordinal, name, kind, first_line, last_line, signature, parent, first_column, last_column,
-                       first_byte, end_byte, doc, exported) FROM STDIN;
+                       first_byte, end_byte, doc, exported) FROM STDIN WITH (ENCODING 'UTF8');
 
 -- name: copy_imports
 -- In the order of indexing.found.Import.
-COPY indexing.imports (blob_id, ordinal, line, target, module, up) FROM STDIN;
+COPY indexing.imports (blob_id, ordinal, line, target, module, up) FROM STDIN WITH (ENCODING 'UTF8');
 
 -- name: insert_names
 -- Sorted, and behind the blobs: jobs that bring the same names wait for each other, and never in a circle.

@@ -223,7 +223,7 @@ def test_a_parser_that_does_not_start_is_a_transient_error_and_blames_no_file(
     index: Index, make_repository: Make
 ) -> None:
     repository = make_repository({"a.py": "def f(): pass\n"})
-    with pytest.raises(TransientIndexError, match="expected a parser process to start"):
+    with pytest.raises(TransientIndexError, match="expected (a parser process to start|.* to run)"):
         index.run(repository.url, parser_command=("false",))
     assert index.rows("SELECT count(*) FROM indexing.blobs") == [(0,)]
 
@@ -247,10 +247,10 @@ def test_parsers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         "from indexing.limits import Limits\n"
         "from indexing.parsers import Parsers, Task\n"
         f"with Parsers(Limits(parse_processes=2), command={PARSER_WITH_TRICKS!r}) as parsers:\n"
-        "    tasks = [Task(str(n), 'text', b'') for n in range(100)]\n"
+        "    tasks = [Task(str(n), 'python', b'') for n in range(100)]\n"
         "    list(parsers.parse(tasks, lambda: None))\n"
         # It sleeps, and does not see that its stdin is at its end.
-        "    list(parsers.parse([Task('0', 'text', b'TRICK sleep')], lambda: print(flush=True)))\n"
+        "    list(parsers.parse([Task('0', 'python', b'TRICK sleep')], lambda: print(flush=True)))\n"
     )
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
@@ -321,7 +321,7 @@ def test_a_fork_of_this_process_has_a_fork_server_of_its_own(tmp_path: Path) -> 
 def test_parsers_give_way_to_whoever_answers_people_also_when_two_begin_at_once() -> None:
     wanted = min(19, os.getpriority(os.PRIO_PROCESS, 0) + priority.NICENESS)
     with Parsers(Limits(parse_processes=2)) as running:
-        done = list(running.parse([Task(str(n), "text", b"") for n in range(100)], lambda: None))
+        done = list(running.parse([Task(str(n), "python", b"") for n in range(100)], lambda: None))
         assert len(done) == 100
         pids = _parsers()
         assert len(pids) == 2
@@ -333,5 +333,5 @@ def test_parsers_give_way_to_whoever_answers_people_also_when_two_begin_at_once(
 
 def _gives_way_as_a_session(running: Parsers, pid: int) -> bool:
     """Whether it does behind some more files."""
-    list(running.parse([Task(str(n), "text", b"") for n in range(20)], lambda: None))
+    list(running.parse([Task(str(n), "python", b"") for n in range(20)], lambda: None))
     return Path(f"/proc/{pid}/autogroup").read_text().endswith(f" nice {priority.SESSION_NICENESS}\n")

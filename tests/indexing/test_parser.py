@@ -54,3 +54,19 @@ def test_a_nul_byte_behind_the_beginning_cannot_reach_the_database() -> None:
 @pytest.mark.parametrize(("content", "lines"), [(b"", 0), (b"x", 1), (b"x\n", 1), (b"x\n\ny", 3)])
 def test_lines_are_counted_with_and_without_a_last_line_end(content: bytes, lines: int) -> None:
     assert parser.parse("text", content, seconds=1, max_symbols=1).lines == lines
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("before", ["", "# ä\n\n"])
+@pytest.mark.parametrize("behind", ["", "\n", "\n\n\n", "\nx", "\n# ö\n", "\r\n\r\n"])
+@pytest.mark.parametrize(
+    ("language", "definition"),
+    [("python", "def f():\n    return 'ü'"), ("c", "int f(void) {\n}"), ("ruby", "class A\n  def f\n  end\nend")],
+)
+def test_lines_in_front_of_the_last_symbol_and_behind_it_are_counted(
+    language: str, definition: str, before: str, behind: str, encoding: str
+) -> None:
+    source = before.replace("#", "//" if language == "c" else "#") + definition + behind
+    parsed = parser.parse(language, source.encode(encoding), seconds=10, max_symbols=10)
+    assert parsed.symbols
+    assert parsed.lines == len(source.splitlines())

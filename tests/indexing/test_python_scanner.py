@@ -64,6 +64,10 @@ KNOWN = {
         "  i,)\nfrom j import *\nfrom __future__ import annotations\n"
         "from k \\\n  import l\nfrom .import m\nimport n.o as p\nfrom q import r, \\\n  s\ndef f():\n    import t\n"
     ),
+    "imports and what is around them": (
+        "import os  # c\n# d\nfrom a import b # e\n\n\nclass A:\n    # f\n    import c\n    def f(self): pass\n"
+        "import a.b, ä, c as d ,\tlower\nfrom ä.b import (ö,\n# x\nüb as c)\nif x: from . import d\nimport e\n"
+    ),
     "too many imports": "".join(f"import a{n}\n" for n in range(MAX_IMPORTS + 1)),
     "letters": "def größe(ä='ü'): return 'ö'  # ß\nÄ = 1\nclass Été:\n    '''Où.'''\n",
     "line ends of Windows": "class A:\r\n    '''Doc.'''\r\n    def f(self):\r\n        return 1\r\n\r\n    X = 1\r\n",
@@ -77,6 +81,11 @@ KNOWN = {
         "def f[T: (int, str)](x: T, *, y: 'T' = {'a': 1}) -> dict[str, T]:\n    pass\nclass A[T]: pass\n"
     ),
     "brackets within brackets": "x = " + "[" * 20 + "#)\n']'" + "]" * 20 + ".y[1]; Z = 1\ndef f(): pass\n",
+    "small brackets within many": "x = [[[[[[[(1), {2: [3, (4)]}, '(']]]]]]], (\n# )\n)\ndef f(): pass\n",
+    "decorators of many brackets": (
+        "@a(" + "[" * 20 + "]" * 20 + ")\n# c\ndef f(): pass\nclass A:\n    @b\n\n    @c(d)  # e\n    def g(self):\n"
+        "        pass\n    @ h\n    class I: pass\n"
+    ),
     "a constant of many brackets": "X = " + "(" * 20 + ")" * 20 + "  # c\n",
     "type aliases": (
         "type A = int\n# Why.\ntype B[T: (int, str), *U] = dict[\n  T, 'a']  # c\ntype = 1\n"
@@ -110,6 +119,9 @@ UNSURE = {
     "tabs and spaces": "def f():\n    if x:\n\tdef g(): pass\n",
     "two names, one of them telling": "a = B = 1\n",
     "a decorator of nothing": "@a\n",
+    "an empty decorator": "@\ndef f(): pass\n",
+    "an import of nothing that can be imported": "import a(b)\n",
+    "a decorator of something else": "@a\nx = 1\n",
     "a continued line that is the last": "x = \\\n",
     "a continued body that is the last": "def f(): x; \\\n",
     "a type that is none": "type in [x]\n",
