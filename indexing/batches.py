@@ -142,9 +142,10 @@ class Batches:
         ids: dict[Blob, int] = {}
         if contents:
             with self._transaction() as cursor:
-                ids = store.store_blobs(cursor, contents, self._names)
-        if len(self._names) > _KNOWN_NAMES:
-            self._names.clear()
+                ids, names = store.store_blobs(cursor, contents, self._names)
+            if len(self._names) > _KNOWN_NAMES:
+                self._names.clear()
+            self._names |= names
         for blob in parsed:
             self._groups.settle(blob, ids.get(blob))
         for group in self._groups.take_whole():

@@ -122,9 +122,9 @@ def encode_parsed(parsed: Parsed) -> bytes:
     names = list(dict.fromkeys([symbol[0] for symbol in parsed.symbols]))
     symbols = "\n".join(_symbol_rows(parsed.symbols, names)).encode("utf-8", "replace")
     imports = "\n".join(_import_rows(parsed.imports)).encode("utf-8", "replace")
-    lines, skip_reason = copy_field(parsed.lines), copy_field(parsed.skip_reason)
+    lines, skip_reason = _field(parsed.lines), _field(parsed.skip_reason)
     head = f"{lines}\t{skip_reason}\t{len(parsed.symbols)}\t{len(symbols)}\t{len(parsed.imports)}\n"
-    said = "\t".join(map(copy_field, names) if _need_escapes(names) else names) + "\n"
+    said = "\t".join(map(_field, names) if _need_escapes(names) else names) + "\n"
     return pack(b"".join((head.encode(), said.encode("utf-8", "replace"), symbols, imports)))
 
 
@@ -170,7 +170,7 @@ def _symbol_rows(symbols: Sequence[Symbol], names: Sequence[str]) -> list[str]:
     return [
         f"{ordinal}\t{name}\t{kind}\t{line}\t{last_line}\t{signature}\t{null if parent is None else parent}"
         f"\t{column}\t{last_column}\t{null if start is None else start}\t{null if end is None else end}"
-        f"\t{null if doc is None else copy_field(doc)}\t{flags[exported]}"
+        f"\t{null if doc is None else _field(doc)}\t{flags[exported]}"
         for ordinal, (
             name, kind, line, last_line, signature, parent, column, last_column, start, end, doc, exported
         ) in enumerate(symbols)
@@ -181,7 +181,7 @@ def _escaped(symbol: Symbol) -> Symbol:
     """With its texts in COPY's format, but for the documentation."""
     if not _need_escapes((symbol.name, symbol.signature, symbol.parent or "")):
         return symbol
-    name, signature, parent = copy_field(symbol.name), copy_field(symbol.signature), copy_field(symbol.parent)
+    name, signature, parent = _field(symbol.name), _field(symbol.signature), _field(symbol.parent)
     return symbol._replace(name=name, signature=signature, parent=parent)
 
 
@@ -202,10 +202,15 @@ def _need_escapes(*texts: Iterable[str]) -> bool:
 
 
 def _row(ordinal: int, values: Iterable[Any]) -> str:
-    return "\t".join([str(ordinal), *[copy_field(value) for value in values]])
+    return f"{ordinal}\t{copy_row(values)}"
 
 
-def copy_field(value: object) -> str:
+def copy_row(values: Iterable[Any]) -> str:
+    """A row in COPY's text format."""
+    return "\t".join([_field(value) for value in values])
+
+
+def _field(value: object) -> str:
     """A text, a number or None in COPY's text format."""
     if type(value) is str:
         # A table for str.translate takes five times as long for the short texts that these are.

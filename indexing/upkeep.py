@@ -92,13 +92,17 @@ def remove_repository(connection: Connection, repository_id: str, on_batch: OnBa
                 on_batch()
         while _execute(connection, "remove_jobs", repository_id=repository_id, limit=BATCH):
             on_batch()
-    return bool(_execute(connection, "remove_repository", repository_id=repository_id))
+    removed = bool(_execute(connection, "remove_repository", repository_id=repository_id))
+    # The same repository may come again, and bring the names that no symbol has any more once more.
+    _execute(connection, "remove_repeated_names")
+    return removed
 
 
 def collect(connection: Connection, on_batch: OnBatch = no_pause) -> int:
     """Remove everything that nothing refers to, and return how many contents that were.
 
-    Looks at every content, which jobs do a page at a time (``tidy``): for those who do not want to wait for them.
+    Looks at every content, which jobs do a page at a time (``tidy``): for those who do not want to wait for them. Names
+    that are kept more than once are kept once behind it.
     """
     while listings := _abandoned(connection, limit=100):
         for listing_id in listings:
@@ -111,9 +115,11 @@ def collect(connection: Connection, on_batch: OnBatch = no_pause) -> int:
             page = [row[0] for row in cursor.fetchall()]
             removed += _remove_unused(cursor, page, KEPT_SECONDS)
         if not page:
-            return removed
+            break
         after = page[-1]
         on_batch()
+    _execute(connection, "remove_repeated_names")
+    return removed
 
 
 def _collect_page(connection: Connection) -> None:

@@ -55,14 +55,15 @@ SELECT s.blob_id, s.name, s.kind, s.first_line, s.last_line, s.signature, s.pare
  LIMIT %(limit)s;
 
 -- name: names_alike
--- The most similar names, of whatever commit.
+-- The most similar names, of whatever commit. A name may be there several times.
 SELECT name FROM indexing.symbol_names
  WHERE name OPERATOR({place}.%%) %(name)s
+ GROUP BY name
  ORDER BY {place}.similarity(name, %(name)s) DESC, name
  LIMIT %(limit)s;
 
 -- name: names_in_any_case
-SELECT name FROM indexing.symbol_names WHERE lower(name) = lower(%(name)s) ORDER BY name LIMIT %(limit)s;
+SELECT DISTINCT name FROM indexing.symbol_names WHERE lower(name) = lower(%(name)s) ORDER BY name LIMIT %(limit)s;
 
 -- name: place_of_trigrams
 -- The schema of pg_trgm; no row where it is not installed.

@@ -1,22 +1,23 @@
 -- name: known_blobs
 -- What was parsed before, for whatever commit or repository.
 SELECT wanted.oid, wanted.language, b.id
-  FROM unnest(%(oids)s::bytea[], %(languages)s::text[], %(versions)s::integer[]) AS wanted (oid, language, version)
+  FROM unnest(string_to_array(%(oids)s, ' '), string_to_array(%(languages)s, ' '), %(versions)s::integer[])
+       AS wanted (oid, language, version)
   JOIN indexing.blobs AS b
-    ON b.oid = wanted.oid AND b.language = wanted.language AND b.extractor_version = wanted.version;
+    ON b.oid = decode(wanted.oid, 'hex') AND b.language = wanted.language AND b.extractor_version = wanted.version;
 
 -- name: insert_blobs
 -- Sorted, and the only statement of its transaction that takes these keys: jobs that share blobs wait for each other's
 -- batch at most and never in a circle. Only what this job was first with is returned: the symbols of the others are
 -- stored by whoever stored them.
 INSERT INTO indexing.blobs (oid, language, extractor_version, lines, symbol_count, skip_reason)
-SELECT oid, language, version, lines, symbol_count, skip_reason
-  FROM unnest(%(oids)s::bytea[], %(languages)s::text[], %(versions)s::integer[], %(lines)s::integer[],
-              %(symbol_counts)s::integer[], %(skip_reasons)s::text[])
+SELECT decode(oid, 'hex'), language, version, lines, symbol_count, skip_reason
+  FROM unnest(string_to_array(%(oids)s, ' '), string_to_array(%(languages)s, ' '), %(versions)s::integer[],
+              %(lines)s::integer[], %(symbol_counts)s::integer[], %(skip_reasons)s::text[])
        AS parsed (oid, language, version, lines, symbol_count, skip_reason)
- ORDER BY oid, language
+ ORDER BY decode(oid, 'hex'), language
     ON CONFLICT (oid, language, extractor_version) DO NOTHING
-RETURNING oid, language, id;
+RETURNING encode(oid, 'hex'), language, id;
 
 -- name: copy_symbols
 -- In the order of indexing.found.Symbol. In the encoding of the rows, whatever that of the connection is.
@@ -28,8 +29,12 @@ COPY indexing.symbols (blob_id, ordinal, name, kind, first_line, last_line, sign
 COPY indexing.imports (blob_id, ordinal, line, target, module, up) FROM STDIN WITH (ENCODING 'UTF8');
 
 -- name: insert_names
--- Sorted, and behind the blobs: jobs that bring the same names wait for each other, and never in a circle.
+-- In front of the symbols, in their transaction: a name that a symbol has, as far as can be seen, is there already. Two
+-- jobs that bring a new name at the same time both add it, wait for nobody, and no reader minds. ORDER BY is that of the
+-- names' index, so that no other plan is cheaper.
 INSERT INTO indexing.symbol_names (name)
-SELECT name FROM unnest(%(names)s::text[]) AS new (name)
- ORDER BY name COLLATE "C"
-    ON CONFLICT DO NOTHING;
+SELECT name FROM json_array_elements_text(%(names)s::json) AS new (name)
+ WHERE (SELECT s.ordinal FROM indexing.symbols AS s
+         WHERE s.name = new.name
+         ORDER BY s.blob_id, s.ordinal
+         LIMIT 1) IS NULL;

@@ -223,7 +223,7 @@ def test_a_parser_that_does_not_start_is_a_transient_error_and_blames_no_file(
     index: Index, make_repository: Make
 ) -> None:
     repository = make_repository({"a.py": "def f(): pass\n"})
-    with pytest.raises(TransientIndexError, match="expected (a parser process to start|.* to run)"):
+    with pytest.raises(TransientIndexError, match=r"expected (a parser process to start|.* to run)"):
         index.run(repository.url, parser_command=("false",))
     assert index.rows("SELECT count(*) FROM indexing.blobs") == [(0,)]
 

@@ -177,6 +177,14 @@ def test_similar_names_come_in_the_order_of_their_likeness(indexed: Any) -> None
     assert set(names) == {"work_on", "workXon", "Worker"}
 
 
+def test_a_name_is_kept_once_and_answered_once_even_when_it_is_kept_again(indexed: Any) -> None:
+    indexed.execute("SELECT name FROM indexing.symbol_names ORDER BY name")
+    assert [name for (name,) in indexed.fetchall()] == ["Worker", "workXon", "work_on"]
+    # As two jobs at the same time do, and a worker of the release before,
+    indexed.execute("INSERT INTO indexing.symbol_names VALUES ('work_on'), ('Worker') ON CONFLICT DO NOTHING")
+    assert [hit.name for hit in find_symbols(indexed, "work_on", match="fuzzy")].count("work_on") == 1
+
+
 def test_without_trigrams_a_fuzzy_name_is_one_in_any_case(
     empty_database: str, make_repository: Make, tmp_path: Path
 ) -> None:
@@ -190,6 +198,7 @@ def test_without_trigrams_a_fuzzy_name_is_one_in_any_case(
     index = Index(empty_database, connection)
     index.run(make_repository({"a.py": "class Worker: pass\ndef worked(): pass\n"}).url)
     with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO indexing.symbol_names VALUES ('Worker')")
         assert [hit.name for hit in find_symbols(cursor, "wORKER", match="fuzzy")] == ["Worker"]
     connection.close()
 

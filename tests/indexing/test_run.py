@@ -15,7 +15,9 @@ from index_database import Index
 from waiting import wait_until
 
 from indexing import batches, contents, frames, languages, publish, report, store, upkeep
-from indexing.found import Symbol
+from indexing.background import Background
+from indexing.batches import Batches
+from indexing.found import Import, Symbol
 from indexing.frames import Parsed, Rows
 from indexing.report import Progress, Reporter
 from indexing.store import Blob
@@ -318,6 +320,48 @@ def test_two_jobs_that_store_the_same_contents_in_opposite_orders_both_end(index
     # Then neither holds what the other waits for.
     assert errors == []
     assert index.rows("SELECT count(*), count(DISTINCT blob_id) FROM indexing.symbols") == [(50, 50)]
+
+
+def test_names_of_a_batch_that_was_lost_come_with_the_next_one_that_has_them(index: Index) -> None:
+    name = 'größe"\\n\n'
+    one, other = (
+        frames.decode_parsed(bytes(frames.unpack(bytearray(frames.encode_parsed(parsed))) or b""))
+        for parsed in (
+            Parsed(1, None, [Symbol(name, "function", 1, 1, "", None)], [Import(1, "refused", None, None)]),
+            Parsed(1, None, [Symbol(name, "function", 1, 1, "", None)]),
+        )
+    )
+    with index.connection, index.connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE indexing.imports ADD CHECK (target <> 'refused')")
+    with Background("store") as storing:
+        batch = Batches(index.connection, Reporter(lambda _: None), storing, lambda *_: None)
+        batch.add(Blob("a" * 40, "python"), one, 1)
+        with pytest.raises(psycopg2.errors.CheckViolation):
+            batch.finish()
+        batch.add(Blob("b" * 40, "python"), other, 1)
+        batch.finish()
+    assert index.rows("SELECT name FROM indexing.symbols") == [(name,)]
+    assert index.rows("SELECT name FROM indexing.symbol_names") == [(name,)]
+
+
+def test_only_the_publishing_transaction_waits_for_the_disk(index: Index, make_repository: Make) -> None:
+    with index.connection, index.connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE indexing.waits (what text, setting text);"
+            "CREATE FUNCTION indexing.note_waiting() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " INSERT INTO indexing.waits VALUES (TG_TABLE_NAME, current_setting('synchronous_commit')); RETURN NULL;"
+            " END $$"
+        )
+        for table in ("blobs", "listing_files", "commits"):
+            cursor.execute(
+                f"CREATE TRIGGER note_waiting AFTER INSERT ON indexing.{table} EXECUTE FUNCTION indexing.note_waiting()"
+            )
+    index.run(make_repository({"a.py": "def f(): pass\n"}).url)
+    assert dict(index.rows("SELECT what, setting FROM indexing.waits")) == {
+        "blobs": "off",
+        "listing_files": "off",
+        "commits": "on",
+    }
 
 
 def test_a_connection_with_an_open_transaction_is_refused(index: Index, make_repository: Make) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from index_database import Index
 
 from indexing import search
+from indexing.queries import query
 
 ROWS = """
 INSERT INTO indexing.repositories (name, url) VALUES ('r', '/r');
@@ -63,6 +65,21 @@ def test_no_answer_reads_a_whole_table(index: Index) -> None:
         for table in ("symbols", "imports", "listing_files", "symbol_names"):
             assert f"Seq Scan on {table} " not in plan, plan
             assert f"Seq Scan on indexing.{table} " not in plan, plan
+
+
+def test_new_names_are_told_from_known_ones_by_an_index(index: Index) -> None:
+    names = {"names": json.dumps(["name_77_1", *(f"new_{n}" for n in range(2000))])}
+    analyze = ROWS.index("ANALYZE")
+    for statement in (ROWS[:analyze], ROWS[analyze:]):
+        # With statistics, and without any.
+        with index.connection, index.connection.cursor() as cursor:
+            cursor.execute(statement)
+            cursor.execute("EXPLAIN " + query("insert_names"), names)
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+            assert "using symbols_by_name" in plan, plan
+    with index.connection, index.connection.cursor() as cursor:
+        cursor.execute(query("insert_names"), names)
+        assert cursor.rowcount == 2000
 
 
 @pytest.mark.parametrize("limit", [1, 50, 1000])

@@ -16,6 +16,7 @@ from waiting import wait_until
 from indexing import publish, store, upkeep
 from indexing.errors import RepositoryNotFound
 from indexing.limits import Limits
+from indexing.listing import Entry
 from indexing.store import Blob
 
 Make = Callable[..., Repository]
@@ -115,6 +116,51 @@ def test_what_a_stopped_job_has_parsed_is_kept_for_its_next_run_and_not_for_ever
     index.rows("UPDATE indexing.blobs SET created_at = now() - interval '3 days' RETURNING 1")
     assert upkeep.collect(index.connection) == 4
     assert counts(index)[1:] == (0, 0, 0, 0)
+
+
+def test_paths_go_with_their_repository_whoever_removes_it(index: Index, make_repository: Make) -> None:
+    index.run(make_repository({"kept.py": ""}, "kept").url)
+    removed = make_repository({"removed.py": ""}, "removed")
+    index.run(removed.url)
+    with index.connection, index.connection.cursor() as cursor:
+        cursor.execute("DELETE FROM indexing.repositories WHERE url = %s", (removed.url,))
+    assert index.rows("SELECT path FROM indexing.listing_files") == [("kept.py",)]
+
+
+def test_paths_that_are_being_written_go_with_their_listing(index: Index, make_repository: Make) -> None:
+    repository_id = index.repository_id(make_repository({}).url)
+    with index.connection, index.connection.cursor() as cursor:
+        listing_id = publish.begin_listing(cursor, repository_id)
+
+    def remove() -> None:
+        with closing(psycopg2.connect(index.url)) as other, other, other.cursor() as cursor:
+            cursor.execute("DELETE FROM indexing.listings")
+
+    removing = threading.Thread(target=remove)
+    with index.connection, index.connection.cursor() as cursor:
+        publish.store_files(cursor, listing_id, [Entry("link", "a" * 40, 1, None, "symlink")], {})
+        removing.start()
+        blocked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        wait_until(lambda: len(index.rows(blocked)) == 1)
+    removing.join()
+    assert index.rows("SELECT * FROM indexing.listings") == []
+    assert index.rows("SELECT path FROM indexing.listing_files") == []
+
+
+def test_a_repository_that_comes_and_goes_leaves_no_more_names_each_time(index: Index, make_repository: Make) -> None:
+    repository = make_repository({"a.py": "def f(): pass\ndef g(): pass\n"})
+    for _ in range(3):
+        index.run(repository.url)
+        assert upkeep.remove_repository(index.connection, index.repository_id(repository.url))
+        assert index.rows("SELECT name FROM indexing.symbol_names ORDER BY name") == [("f",), ("g",)]
+
+
+def test_collecting_leaves_each_name_once(index: Index, make_repository: Make) -> None:
+    index.run(make_repository({"a.py": "def f(): pass\ndef g(): pass\n"}).url)
+    with index.connection, index.connection.cursor() as cursor:
+        cursor.execute("INSERT INTO indexing.symbol_names VALUES ('f'), ('f'), ('gone'), ('gone')")
+    upkeep.collect(index.connection)
+    assert index.rows("SELECT name FROM indexing.symbol_names ORDER BY name") == [("f",), ("g",), ("gone",)]
 
 
 def test_jobs_find_unused_contents_a_page_at_a_time(
