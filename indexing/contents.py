@@ -31,8 +31,9 @@ _ASK_FIRST: Final = 500
 #: Each time git starts anew, and unpacks again what the contents of other portions are kept as differences from.
 _READ_FILES: Final = 2000
 _READ_BYTES: Final = 8 * MIB
-#: The first ones, for which the parsers wait.
-_READ_FIRST_BYTES: Final = MIB // 2
+#: The first ones, for which the parsers wait, and how many times as much each of the next may be.
+_READ_FIRST_BYTES: Final = MIB // 8
+_READ_GROWTH: Final = 4
 
 
 def parse_contents(
@@ -106,6 +107,6 @@ def _portions(blobs: Iterable[tuple[Blob, int]]) -> Iterator[list[Blob]]:
         size += size_bytes
         if len(portion) >= _READ_FILES or size >= most:
             yield portion
-            portion, size, most = [], 0, _READ_BYTES
+            portion, size, most = [], 0, min(most * _READ_GROWTH, _READ_BYTES)
     if portion:
         yield portion

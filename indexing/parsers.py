@@ -248,6 +248,8 @@ class _Parser:
         self._worn_bytes += sum(len(task.content) * _WEAR.get(task.language, 1.0) for task in batch)
         pieces = frames.encode_batch([(task.language, task.content) for task in batch])
         self.unsent.extend(map(memoryview, pieces))
+        # At once: the next batch may have to be read from git before anything else is done.
+        self.write()
 
     def write(self) -> None:
         try:
