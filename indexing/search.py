@@ -26,6 +26,10 @@ _FIRST_PAGE: Final = 200
 #: Names that a fuzzy search tries.
 _SIMILAR_NAMES: Final = 50
 
+#: How alike names are, from 0 to 1, that are looked for first: where they are enough, the others need not be looked at,
+#: which are many times as many and take many times as long.
+_LIKENESSES: Final = (0.6, 0.45)
+
 #: Content -> where it is: repository, URL, commit, path, language.
 Files = dict[int, list[tuple[Any, ...]]]
 
@@ -200,11 +204,23 @@ def dependents(
 
 def _similar_names(cursor: Cursor, name: str) -> list[str]:
     """Names that are alike, the most similar first; without pg_trgm the same name in any case."""
+    values = {"name": name, "limit": _SIMILAR_NAMES}
     cursor.execute(query("place_of_trigrams"))
     place: Any = cursor.fetchone()
-    statement = query("names_in_any_case") if place is None else query("names_alike").replace("{place}", place[0])
-    cursor.execute(statement, {"name": name, "limit": _SIMILAR_NAMES})
-    return [row[0] for row in cursor.fetchall()]
+    if place is None:
+        cursor.execute(query("names_in_any_case"), values)
+        return [row[0] for row in cursor.fetchall()]
+    cursor.execute(query("least_likeness"))
+    ((least,),) = cursor.fetchall()
+    found: list[str] = []
+    for likeness in (*(each for each in _LIKENESSES if each > least), least):
+        cursor.execute(query("names_alike").replace("{place}", place[0]), {**values, "likeness": likeness})
+        found = [row[0] for row in cursor.fetchall()]
+        if len(found) == _SIMILAR_NAMES:
+            break
+    # Where the transaction is the caller's, it lasts.
+    cursor.execute(query("set_least_likeness"), {"likeness": least})
+    return found
 
 
 def _commits(cursor: Cursor, repository: str | None, commit: str | None) -> list[int]:

@@ -54,8 +54,17 @@ SELECT s.blob_id, s.name, s.kind, s.first_line, s.last_line, s.signature, s.pare
  ORDER BY s.name, s.blob_id, s.ordinal
  LIMIT %(limit)s;
 
+-- name: least_likeness
+-- What the session calls alike; the library that knows is loaded by the first question that needs it.
+SELECT coalesce(current_setting('pg_trgm.similarity_threshold', true), '0.3')::float8;
+
+-- name: set_least_likeness
+SELECT set_config('pg_trgm.similarity_threshold', %(likeness)s::float8::text, true);
+
 -- name: names_alike
--- The most similar names, of whatever commit. A name may be there several times.
+-- The most similar names, of whatever commit, that are at least so much alike. A name may be there several times. Two
+-- statements in one go, so that they are one transaction also where each is one.
+SELECT set_config('pg_trgm.similarity_threshold', %(likeness)s::float8::text, true);
 SELECT name FROM indexing.symbol_names
  WHERE name OPERATOR({place}.%%) %(name)s
  GROUP BY name

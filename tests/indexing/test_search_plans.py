@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -40,7 +41,11 @@ class _Explaining:
         self.plans: list[str] = []
 
     def execute(self, statement: str, values: Any = None) -> None:
-        self._cursor.execute("EXPLAIN (ANALYZE, TIMING OFF, BUFFERS) " + statement, values)
+        # Of several statements it is the last one that asks.
+        *others, last = re.split(r";\n(?=\w)", statement)
+        for each in others:
+            self._cursor.execute(each, values)
+        self._cursor.execute("EXPLAIN (ANALYZE, TIMING OFF, BUFFERS) " + last, values)
         self.plans.append("\n".join(row[0] for row in self._cursor.fetchall()))
         self._cursor.execute(statement, values)
 
@@ -65,6 +70,25 @@ def test_no_answer_reads_a_whole_table(index: Index) -> None:
         for table in ("symbols", "imports", "listing_files", "symbol_names"):
             assert f"Seq Scan on {table} " not in plan, plan
             assert f"Seq Scan on indexing.{table} " not in plan, plan
+
+
+@pytest.mark.parametrize("wanted", ["__inits__", "name_77", "nam", "nothing_like_it", "me_7"])
+def test_similar_names_are_those_of_one_question_also_where_few_are_looked_at(index: Index, wanted: str) -> None:
+    alike = (
+        "SELECT DISTINCT name, indexing.similarity(name, %s) AS likeness FROM indexing.symbol_names"
+        " WHERE name OPERATOR(indexing.%%) %s ORDER BY likeness DESC, name LIMIT 50"
+    )
+    with index.connection, index.connection.cursor() as cursor:
+        cursor.execute(ROWS)
+        for own in ("0.3", "0.5", "0.7"):
+            cursor.execute("SELECT set_config('pg_trgm.similarity_threshold', %s, true)", (own,))
+            cursor.execute(alike, (wanted, wanted))
+            expected = [name for name, _ in cursor.fetchall()]
+            found = [hit.name for hit in search.find_symbols(cursor, wanted, match="fuzzy", limit=10_000)]
+            assert list(dict.fromkeys(found)) == expected
+            # A caller's own transaction keeps what it had.
+            cursor.execute("SELECT current_setting('pg_trgm.similarity_threshold')::float8")
+            assert cursor.fetchall() == [(float(own),)]
 
 
 def test_new_names_are_told_from_known_ones_by_an_index(index: Index) -> None:
