@@ -96,6 +96,10 @@ class Keeper(Loop):
             self._retention.work(connection)
             if self._tick_is_due and self._ticker.tick(connection):
                 self._session.look_again()
+        else:
+            # Again and again: what waits with a time limit can wait for ever (buffers are of C, up to Python 3.12 they
+            # take a limit that was over before the wait began for none), and would not see that it is to end.
+            self._session.held.wake_consumers()
         # The end of the session ends the wait: we come back before anybody judges us.
         connection.wait(self._alarm.fileno(), self._policy.heartbeat)
         self._alarm.clear()

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 
 from . import errors
 from .connection import CONNECT_TIMEOUT, Connection
@@ -34,7 +34,8 @@ class Pool:
 
     def _reset(self) -> None:
         self._pid = os.getpid()
-        self._tickets: SimpleQueue[None] = SimpleQueue()
+        # No SimpleQueue: its time limit can be missed (see the keeper's round).
+        self._tickets: Queue[None] = Queue()
         for _ in range(self.size):
             self._tickets.put(None)
         #: Sessions, and when each was used last (monotonic seconds).

@@ -15,10 +15,11 @@ from waiting import wait_until
 
 from leasequeue import LeaseBroker, Policy
 from leasequeue.connection import Connection
+from leasequeue.consumer import LeaseConsumer
 from leasequeue.doorbell import LONGEST_PAUSE, Doorbell, channel_name
 from leasequeue.finisher import GROUP_LIMIT, Finisher
 from leasequeue.floors import MARGIN, START, Floors
-from leasequeue.lease import Done, Lease
+from leasequeue.lease import Done, Lease, LeasedMessage
 from leasequeue.queries import Queries
 
 StartWorker = Callable[..., dramatiq.Worker]
@@ -202,6 +203,26 @@ def test_a_worker_rests_however_many_of_its_threads_are_busy(
         assert len(waits) < 20
     finally:
         over.set()
+
+
+def test_a_worker_ends_also_when_a_time_limit_of_its_consumer_was_missed(
+    make_broker: Callable[..., LeaseBroker], start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(consumer: LeaseConsumer) -> LeasedMessage | None:
+        return consumer._buffer.get()
+
+    # As up to Python 3.12: a process that is held up at the wrong moment waits without a limit.
+    monkeypatch.setattr(LeaseConsumer, "__next__", endless)
+    broker = make_broker(policy=Policy(heartbeat=0.2, lease=2))
+    dramatiq.actor(print, broker=broker, actor_name="unused")
+    worker = start_worker(broker)
+    stopping = threading.Thread(target=worker.stop, daemon=True)
+    stopping.start()
+    stopping.join(20)
+    ended = not stopping.is_alive()
+    for queue_name in broker.queues:
+        worker.consumers[queue_name].consumer._buffer.put(None)
+    assert ended
 
 
 def test_an_idle_worker_is_woken_by_the_doorbell(
