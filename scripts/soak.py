@@ -168,7 +168,7 @@ def _soak(server: ThrowawayPostgres, log: Path, seed: int, seconds: float, worke
         kept = ROOT / ".local" / f"soak-{seed}.log"
         kept.parent.mkdir(exist_ok=True)
         kept.write_text(text)
-        verdict.wrong.append(f"what the workers said is in {kept}")
+        verdict.wrong += [*verdict.evidence, f"what the workers said is in {kept}"]
     return verdict.wrong
 
 

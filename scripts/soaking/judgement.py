@@ -25,6 +25,8 @@ class Verdict:
 
     figures: dict[str, object] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
+    #: The runs of the jobs in it.
+    evidence: list[str] = field(default_factory=list)
 
 
 def judge(
@@ -132,6 +134,9 @@ def _explain(verdict: Verdict, sql: Sql, server_kills: list[datetime], judged: s
         _count(verdict, f"run again: {reason}", number)
     _must_be_none(verdict, "runs again that nothing explains", unexplained)
     _must_be_none(verdict, "overlaps without a lost lease", overlaps)
+    for message_id in dict.fromkeys([*unexplained, *overlaps]):
+        for worker, began, ended, outcome in runs[message_id]:
+            verdict.evidence.append(f"{message_id} ran from {began} to {ended} in worker {worker}: {outcome}")
 
 
 def _claim_was_lost(began: datetime, kills: list[datetime]) -> bool:
