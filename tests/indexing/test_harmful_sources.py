@@ -332,6 +332,6 @@ def test_parsers_give_way_to_whoever_answers_people_also_when_two_begin_at_once(
 
 
 def _gives_way_as_a_session(running: Parsers, pid: int) -> bool:
-    """Whether it does behind some more files."""
-    list(running.parse([Task(str(n), "python", b"") for n in range(20)], lambda: None))
+    """Whether it does behind some more files: so many that each parser gets some."""
+    list(running.parse([Task(str(n), "python", b"") for n in range(100)], lambda: None))
     return Path(f"/proc/{pid}/autogroup").read_text().endswith(f" nice {priority.SESSION_NICENESS}\n")
