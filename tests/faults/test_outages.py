@@ -157,6 +157,7 @@ def test_claims_go_on_after_a_time_in_which_the_server_refused_writes(
     wait_until(lambda: sql(DONE) == [(1,)], 15, "claims did not resume")
 
 
+@pytest.mark.direct("it stops the server's process of a session, which is the pooler's: whoever sends may get it next")
 def test_a_session_that_hangs_is_given_up_and_the_job_is_run_all_the_same(
     fault_actors: ModuleType, start_workers: StartWorkers, sql: Sql
 ) -> None:
