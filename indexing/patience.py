@@ -1,4 +1,4 @@
-"""For how long a parser may be silent: not when it hangs, and longer where it gets no processor."""
+"""For how long a parser may be silent: longer while it works, since it may be the machine that leaves it no time."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Patience:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._worked: float | None = None
         self.renew()
 
     def renew(self) -> None:
         """It has answered, or is asked for the first time."""
         self._since = time.monotonic()
         self._next = self._since + self._seconds / 2
-        self._worked = None
+        #: CPU seconds at the last look; None: there was none.
+        self._worked: float | None = None
 
     def is_over(self, pid: int | None) -> bool:
         """Whether it has been silent for too long. To be asked several times a second. ``pid``: when it is known."""

@@ -97,8 +97,8 @@ class Keeper(Loop):
             if self._tick_is_due and self._ticker.tick(connection):
                 self._session.look_again()
         else:
-            # Again and again: what waits with a time limit can wait for ever (buffers are of C, up to Python 3.12 they
-            # take a limit that was over before the wait began for none), and would not see that it is to end.
+            # Each round: below Python 3.13 a consumer whose thread was held up at the wrong moment waits at its buffer
+            # without a time limit, and would never see that it is to end.
             self._session.held.wake_consumers()
         # The end of the session ends the wait: we come back before anybody judges us.
         connection.wait(self._alarm.fileno(), self._policy.heartbeat)

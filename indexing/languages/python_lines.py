@@ -186,9 +186,8 @@ _IMPORT_FROM = (
 )  # fmt: skip
 #: Groups: the modules; or else the module, and names in parentheses, names without.
 IMPORT: Final = re.compile(_IMPORT + rb"|" + _IMPORT_FROM)
-#: The same on a line of its own. Group 1: the statement. Group 7: behind blank lines and comments, the indentation of
-#: what follows.
-#: Between the two are those of the statement, and in 6 nothing, where its line ends.
+#: The same on a line of its own. Groups: the statement; its four; nothing, where its line ends; behind blank lines and
+#: comments, the indentation of what follows.
 IMPORT_LINE: Final = re.compile(rb"(" + _IMPORT + rb"|" + _IMPORT_FROM + rb")" + _END + rb"()" + _GAP + rb"([ \t]*+)")
 #: A name, with its path where it is a module, and what it is called here.
 IMPORTED: Final = re.compile(
