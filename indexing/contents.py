@@ -72,7 +72,9 @@ def _to_parse(batches: Batches, objects: ObjectStore, entries: Iterable[Entry], 
     for portion in chain(_portions(_new_blobs(batches, entries)), [[]]):
         contents = reading.wait(batches.tick) if before else ()
         reading.start(partial(_read, objects, [blob.oid for blob in portion]))
-        for blob, (oid, content) in zip(before, contents, strict=True):
+        # What takes longest first, so that the parsers end together; what needs none is done while they work.
+        read = zip(before, contents, strict=True)
+        for blob, (oid, content) in sorted(read, key=_by_work):
             if content is None:
                 batches.add(blob, None, 0)
             elif blob.language == TEXT:
@@ -82,6 +84,11 @@ def _to_parse(batches: Batches, objects: ObjectStore, entries: Iterable[Entry], 
         before = portion
         if not before:
             reading.wait()
+
+
+def _by_work(read: tuple[Blob, tuple[str, bytes | None]]) -> tuple[bool, int]:
+    blob, (_oid, content) = read
+    return blob.language == TEXT, -len(content or b"")
 
 
 def _new_blobs(batches: Batches, entries: Iterable[Entry]) -> Iterator[tuple[Blob, int]]:

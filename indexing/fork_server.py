@@ -7,6 +7,7 @@ alone: whatever a file does to it, the next repository gets another one.
     parent -> server    {"fork": number, "limits": [...], "languages": [...]}, a line, and with it two descriptors:
                         where the parser reads batches, and where it writes answers
                         {"end": number}, a line
+                        {"dismiss": number}, a line: the same, and nobody waits for it
     server -> parent    for each end a line, the number and the exit code
 
 It ends with its parent, and all parsers with it.
@@ -67,8 +68,11 @@ class _Server:
         if "fork" in request:
             self._load(request["languages"])
             self._fork(request["fork"], request["limits"])
+        elif "dismiss" in request:
+            self._end(request["dismiss"])
         else:
-            self._end(request["end"])
+            exit_code = self._end(request["end"])
+            self._control.sendall(json.dumps([request["end"], exit_code]).encode() + b"\n")
 
     def _load(self, languages: list[str]) -> None:
         """Load languages, unless they are. One that cannot be loaded is the parser's to report."""
@@ -112,15 +116,14 @@ class _Server:
             # At once, whatever was raised: what is behind the fork is the server's.
             os._exit(exit_code)
 
-    def _end(self, number: int) -> None:
+    def _end(self, number: int) -> int | None:
         """It is not waited for before: until then its process id is nobody else's."""
-        exit_code = None
         pid = self._parsers.pop(number, None)
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
-            _, status = os.waitpid(pid, 0)
-            exit_code = os.waitstatus_to_exitcode(status)
-        self._control.sendall(json.dumps([number, exit_code]).encode() + b"\n")
+        if pid is None:
+            return None
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        return os.waitstatus_to_exitcode(status)
 
 
 if __name__ == "__main__":

@@ -50,8 +50,18 @@ class Fork:
         try:
             return self._server.end(self._number)
         finally:
-            os.close(self.stdin)
-            os.close(self.stdout)
+            self._close()
+
+    def dismiss(self) -> None:
+        """End it, whatever it does, without waiting for that."""
+        try:
+            self._server.dismiss(self._number)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        os.close(self.stdin)
+        os.close(self.stdout)
 
 
 class _Server:
@@ -104,21 +114,35 @@ class _Server:
 
     def end(self, number: int) -> int | None:
         with self._lock:
-            try:
-                self._socket.sendall(json.dumps({"end": number}).encode() + b"\n")
-                return self._exit_code(number)
-            except OSError:
-                # It is gone, or as good as that, and its parsers end when their pipes are closed.
-                self._process.kill()
-                return None
+            return self._exit_code(number) if self._ask({"end": number}) else None
+
+    def dismiss(self, number: int) -> None:
+        with self._lock:
+            self._ask({"dismiss": number})
+
+    def _ask(self, request: dict[str, int]) -> bool:
+        try:
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+        except OSError:
+            self._give_up()
+            return False
+        return True
+
+    def _give_up(self) -> None:
+        """It is gone, or as good as that, and its parsers end when their pipes are closed."""
+        self._process.kill()
 
     def _exit_code(self, number: int) -> int | None:
         while True:
             line, newline, rest = self._unread.partition(b"\n")
             if not newline:
-                received = self._socket.recv(_READ_BYTES)
+                try:
+                    received = self._socket.recv(_READ_BYTES)
+                except OSError:
+                    received = b""
                 if not received:
-                    raise ConnectionError("the fork server is gone")
+                    self._give_up()
+                    return None
                 self._unread += received
                 continue
             self._unread = rest

@@ -49,7 +49,7 @@ _GATHER_SECONDS: Final = 0.002
 #: Pieces of batches written at once; systems allow 1024.
 _PIECES: Final = 64
 
-#: The same for the first batch of a parser, so that a few files go to all of them and not to one.
+#: The same while a parser has not been given more than one batch takes, so that a few files go to all of them alike.
 _FIRST_FILES: Final = 6
 _FIRST_BYTES: Final = 32 * KIB
 
@@ -93,7 +93,7 @@ class Parsers:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         for parser in list(self._running):
-            self._end(parser)
+            self._dismiss(parser)
 
     def parse(self, tasks: Iterable[Task], on_wait: Callable[[], None]) -> Iterator[tuple[Task, Rows]]:
         """Parse all tasks; answers come as they are ready, in no order.
@@ -107,8 +107,7 @@ class Parsers:
         while True:
             while (again and self._has_room(0)) or (not exhausted and self._has_room(_AHEAD_FILES)):
                 # A file that killed a parser goes alone: if another dies, it is clear of what.
-                is_first = len(self._running) < self._limits.parse_processes
-                batch = [again.popleft()] if again and self._has_room(0) else _batch(source, is_first=is_first)
+                batch = [again.popleft()] if again and self._has_room(0) else _batch(source, is_first=self._is_new)
                 exhausted = exhausted or not batch
                 if batch:
                     self._taker_of(batch).send(batch)
@@ -116,6 +115,13 @@ class Parsers:
                 return
             on_wait()
             yield from self._collect(again)
+
+    @property
+    def _is_new(self) -> bool:
+        """Whether there is a parser that was given little so far, or is not there yet."""
+        return len(self._running) < self._limits.parse_processes or any(
+            each.given_bytes < _BATCH_BYTES for each in self._running
+        )
 
     def _has_room(self, most_tasks: int) -> bool:
         """Whether a parser has no more tasks than these, or another one may be started."""
@@ -132,9 +138,9 @@ class Parsers:
         return self._least_busy(batch)
 
     def _least_busy(self, batch: Sequence[Task]) -> _Parser:
-        """The one with the fewest tasks; a new one while all are busy and one may be started, and not before."""
+        """The one with the least to do; a new one while all are busy and one may be started, and not before."""
         fresh = [each for each in self._running if not each.is_worn]
-        least = min(fresh, key=lambda each: len(each.tasks), default=None)
+        least = min(fresh, key=lambda each: each.waiting_bytes, default=None)
         if least is not None and (not least.tasks or len(self._running) >= self._limits.parse_processes):
             return least
         return self._start(batch)
@@ -164,7 +170,7 @@ class Parsers:
             if not alive:
                 yield from self._bury(parser, again)
             elif parser.is_worn and not parser.tasks:
-                self._end(parser)
+                self._dismiss(parser)
         for parser in [each for each in self._running if each.tasks and each.patience.is_over(each.pid)]:
             parser.silent = True
             yield from self._bury(parser, again)
@@ -178,7 +184,8 @@ class Parsers:
 
     def _bury(self, parser: _Parser, again: deque[Task]) -> Iterator[tuple[Task, Rows]]:
         """A parser died or hangs: blame the file it was at, and have the others parsed by the next one."""
-        self._end(parser)
+        self._leave(parser)
+        parser.end()
         if parser.pid is None:
             raise TransientIndexError(
                 f"expected a parser process to start, got exit code {parser.exit_code} of {' '.join(self._command)}: "
@@ -200,12 +207,16 @@ class Parsers:
         else:
             again.appendleft(Task(guilty.oid, guilty.language, guilty.content, guilty.crashes + 1))
 
-    def _end(self, parser: _Parser) -> None:
+    def _dismiss(self, parser: _Parser) -> None:
+        self._leave(parser)
+        parser.dismiss()
+
+    def _leave(self, parser: _Parser) -> None:
+        """Watch it no more."""
         self._running.remove(parser)
         for descriptor in (parser.stdin, parser.stdout):
             if descriptor in self._selector.get_map():
                 self._selector.unregister(descriptor)
-        parser.kill()
 
 
 class _Parser:
@@ -226,6 +237,8 @@ class _Parser:
         self.exit_code: int | None = None
         self.patience = Patience(limits.parse_silence_seconds)
         self._fork = fork
+        #: Of all contents that it was given, and of those that it has not answered.
+        self.given_bytes = self.waiting_bytes = 0
         self._worn_bytes = 0.0
         self._received = bytearray()
         #: For each read the same memory: to get and shrink some would take longer than to read.
@@ -245,6 +258,9 @@ class _Parser:
         if not self.tasks:
             self.patience.renew()
         self.tasks.extend(batch)
+        size = sum(len(task.content) for task in batch)
+        self.given_bytes += size
+        self.waiting_bytes += size
         self._worn_bytes += sum(len(task.content) * _WEAR.get(task.language, 1.0) for task in batch)
         pieces = frames.encode_batch([(task.language, task.content) for task in batch])
         self.unsent.extend(map(memoryview, pieces))
@@ -278,14 +294,19 @@ class _Parser:
                 self.pid = frames.decode_ready(body)
             while self.tasks and (body := frames.unpack(self._received)) is not None:
                 answers.append((self.tasks[0], frames.decode_parsed(body)))
-                self.tasks.popleft()
+                self.waiting_bytes -= len(self.tasks.popleft().content)
                 self.patience.renew()
         except ValueError:
             return answers, False
         return answers, length > 0
 
-    def kill(self) -> None:
+    def end(self) -> None:
+        """End it, and know how it did."""
         self.exit_code = self._fork.end()
+
+    def dismiss(self) -> None:
+        """End it without waiting for that."""
+        self._fork.dismiss()
 
 
 def _has_large(tasks: Iterable[Task]) -> bool:
