@@ -6,13 +6,15 @@ index_repo.send(index_job_id=..., repository_id=..., commit_sha=...)
 
 from broker import broker, settings
 
-from .git_at_boot import GitAtBoot
 from .index_failures import RejectionsRecorded, record_death
 from .index_on_schedule import index_on_schedule
 from .index_repo import enqueue_index_job, index_repo
+from .names_behind_jobs import NamesBehindJobs
 from .payloads import JobResult
+from .ready_to_index import ReadyToIndex
 
-broker.add_middleware(GitAtBoot())  # type: ignore[no-untyped-call]
+broker.add_middleware(ReadyToIndex())  # type: ignore[no-untyped-call]
+broker.add_middleware(NamesBehindJobs())  # type: ignore[no-untyped-call]
 if settings.broker_url:
     broker.add_middleware(RejectionsRecorded())  # type: ignore[no-untyped-call]
 else:

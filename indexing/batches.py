@@ -23,8 +23,6 @@ _STORE_BLOBS: Final = 500
 _STORE_SYMBOLS: Final = 5000
 #: So many times that is waiting while the one before is stored, until the parsers wait as well.
 _STORE_WAITING: Final = 4
-#: Names remembered at most: some 20 MB.
-_KNOWN_NAMES: Final = 200_000
 #: So long a killed job may have parsed for nothing, in seconds.
 _STORE_SECONDS: Final = 5.0
 
@@ -56,8 +54,6 @@ class Batches:
         self._parsed: dict[Blob, Rows | None] = {}
         self._symbols = 0
         self._oldest = 0.0
-        # Stored by this job: most names come again, and each would be looked up again.
-        self._names: set[str] = set()
         #: Files that are not stored yet.
         self.files_left = 0
         #: Object ids of the contents that cannot be read.
@@ -142,10 +138,7 @@ class Batches:
         ids: dict[Blob, int] = {}
         if contents:
             with self._transaction() as cursor:
-                ids, names = store.store_blobs(cursor, contents, self._names)
-            if len(self._names) > _KNOWN_NAMES:
-                self._names.clear()
-            self._names |= names
+                ids = store.store_blobs(cursor, contents)
         for blob in parsed:
             self._groups.settle(blob, ids.get(blob))
         for group in self._groups.take_whole():

@@ -2,8 +2,8 @@
 
     parent -> parser   a batch: a JSON line [[language, size_bytes], ...] and then the contents, one behind the other
     parser -> parent   its process id, and then one frame a file, in the order of the batch: a line of lines,
-                        skip_reason, how many symbols, bytes of their rows, how many imports; a line of the symbols'
-                        names, each once; then the rows, a line for each symbol, and behind them one for each import
+                        skip_reason, how many symbols, bytes of their rows, how many imports; then the rows, a line
+                        for each symbol, and behind them one for each import
 
 Between the columns of all these lines are tabs, and what they say is in COPY's text format. The rows lack nothing but
 the id of their content: the parent has one process and the parsers are several, so the writing is theirs. Text and not
@@ -13,7 +13,6 @@ pickle: a parser that a file has taken over must not run code in the parent, nor
 from __future__ import annotations
 
 import json
-import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -35,8 +34,6 @@ _NO_SIGNS = bytes(byte for byte in range(256) if byte not in b"\t\n")
 #: In COPY's text format.
 _NULL = "\\N"
 _FLAGS = {None: _NULL, True: "True", False: "False"}
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_MEANT = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 class Parsed(NamedTuple):
@@ -56,8 +53,6 @@ class Rows(NamedTuple):
     symbol_count: int = 0
     symbols: bytes = b""
     imports: bytes = b""
-    #: Of the symbols, each once.
-    names: Sequence[str] = ()
 
 
 def pack(body: bytes) -> bytes:
@@ -119,19 +114,17 @@ def decode_batch(body: bytes) -> Iterator[tuple[str, bytes]]:
 
 def encode_parsed(parsed: Parsed) -> bytes:
     """One answer as a frame."""
-    names = list(dict.fromkeys([symbol[0] for symbol in parsed.symbols]))
-    symbols = "\n".join(_symbol_rows(parsed.symbols, names)).encode("utf-8", "replace")
+    symbols = "\n".join(_symbol_rows(parsed.symbols)).encode("utf-8", "replace")
     imports = "\n".join(_import_rows(parsed.imports)).encode("utf-8", "replace")
     lines, skip_reason = _field(parsed.lines), _field(parsed.skip_reason)
     head = f"{lines}\t{skip_reason}\t{len(parsed.symbols)}\t{len(symbols)}\t{len(parsed.imports)}\n"
-    said = "\t".join(map(_field, names) if _need_escapes(names) else names) + "\n"
-    return pack(b"".join((head.encode(), said.encode("utf-8", "replace"), symbols, imports)))
+    return pack(b"".join((head.encode(), symbols, imports)))
 
 
 def decode_parsed(body: bytes) -> Rows:
     """The answer in a frame. ValueError when it is none."""
     try:
-        head, said, rows = body.split(b"\n", 2)
+        head, rows = body.split(b"\n", 1)
         lines, skip_reason, *counts = head.decode().split("\t")
         symbol_count, symbol_bytes, import_count = map(int, counts)
         symbols, imports = rows[:symbol_bytes], rows[symbol_bytes:]
@@ -145,7 +138,6 @@ def decode_parsed(body: bytes) -> Rows:
             symbol_count,
             symbols,
             imports,
-            _texts(said.decode()) if symbol_count else (),
         )
     except ValueError as error:
         raise ValueError(f"expected an answer of a parser, got {body[:80]!r}") from error
@@ -160,11 +152,11 @@ def _are_rows(text: bytes, count: int, tabs: int) -> bool:
     return len(signs) == count * (tabs + 1) - 1 and signs == b"\n".join([b"\t" * tabs] * count)
 
 
-def _symbol_rows(symbols: Sequence[Symbol], names: Sequence[str]) -> list[str]:
-    """The rows of a file; ``names`` are those of its symbols. Looks at all texts at once: few files need escapes."""
+def _symbol_rows(symbols: Sequence[Symbol]) -> list[str]:
+    """The rows of a file. Looks at all texts at once: few files need escapes."""
     parents = {symbol[5] for symbol in symbols}
     parents.discard(None)
-    if _need_escapes([symbol[4] for symbol in symbols], names, cast("set[str]", parents)):
+    if _need_escapes([symbol[4] for symbol in symbols], {symbol[0] for symbol in symbols}, cast("set[str]", parents)):
         symbols = [_escaped(symbol) for symbol in symbols]
     null, flags = _NULL, _FLAGS
     return [
@@ -216,11 +208,3 @@ def _field(value: object) -> str:
         # A table for str.translate takes five times as long for the short texts that these are.
         return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
     return "\\N" if value is None else str(value)
-
-
-def _texts(line: str) -> list[str]:
-    """The texts of a line, as they were."""
-    texts = line.split("\t")
-    if "\\" not in line:
-        return texts
-    return [_ESCAPE.sub(lambda found: _MEANT.get(found[1], found[1]), text) for text in texts]

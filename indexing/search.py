@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 a class, whatever the driver calls it
 
+from indexing.names import similar_names
 from indexing.queries import query
 
 #: How a name is compared. ``fuzzy``: by likeness where pg_trgm is installed, else without regard to case.
@@ -22,13 +23,6 @@ _FEW_FILES: Final = 5000
 
 #: Symbols looked at in one statement, to begin with.
 _FIRST_PAGE: Final = 200
-
-#: Names that a fuzzy search tries.
-_SIMILAR_NAMES: Final = 50
-
-#: How alike names are, from 0 to 1, that are looked for first: where they are enough, the others need not be looked at,
-#: which are many times as many and take many times as long.
-_LIKENESSES: Final = (0.6, 0.45)
 
 #: Content -> where it is: repository, URL, commit, path, language.
 Files = dict[int, list[tuple[Any, ...]]]
@@ -110,7 +104,7 @@ def find_symbols(
         hits = search.find(name, match, files, limit)
         return sorted(hits, key=lambda hit: (hit.name, hit.repository, hit.repository_url, hit.file, hit.first_line))
     hits = []
-    for similar in _similar_names(cursor, name):
+    for similar in similar_names(cursor, name):
         if len(hits) < limit:
             hits += search.find(similar, "exact", files, limit - len(hits))
     return hits
@@ -200,27 +194,6 @@ def dependents(
     values = {"path": path, "commit_ids": _commits(cursor, repository, commit), "limit": limit}
     cursor.execute(query("dependents"), values)
     return [DependentHit(*row) for row in cursor.fetchall()]
-
-
-def _similar_names(cursor: Cursor, name: str) -> list[str]:
-    """Names that are alike, the most similar first; without pg_trgm the same name in any case."""
-    values = {"name": name, "limit": _SIMILAR_NAMES}
-    cursor.execute(query("place_of_trigrams"))
-    place: Any = cursor.fetchone()
-    if place is None:
-        cursor.execute(query("names_in_any_case"), values)
-        return [row[0] for row in cursor.fetchall()]
-    cursor.execute(query("least_likeness"))
-    ((least,),) = cursor.fetchall()
-    found: list[str] = []
-    for likeness in (*(each for each in _LIKENESSES if each > least), least):
-        cursor.execute(query("names_alike").replace("{place}", place[0]), {**values, "likeness": likeness})
-        found = [row[0] for row in cursor.fetchall()]
-        if len(found) == _SIMILAR_NAMES:
-            break
-    # Where the transaction is the caller's, it lasts.
-    cursor.execute(query("set_least_likeness"), {"likeness": least})
-    return found
 
 
 def _commits(cursor: Cursor, repository: str | None, commit: str | None) -> list[int]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 a class, whatever the driver calls it
 
-from indexing import languages
+from indexing import languages, names
 from indexing.frames import Rows, copy_row
 from indexing.queries import query
 
@@ -29,18 +28,9 @@ def known_blobs(cursor: Cursor, blobs: Sequence[Blob]) -> dict[Blob, int]:
     return _ids(cursor)
 
 
-class Stored(NamedTuple):
-    """What is there once the transaction is committed."""
-
-    ids: dict[Blob, int]
-    names: set[str]
-
-
-def store_blobs(cursor: Cursor, parsed: Mapping[Blob, Rows], known_names: set[str]) -> Stored:
-    """Store contents with their symbols and imports; those that another job stored meanwhile are left as they are.
-
-    ``known_names``: names that are stored; only others are returned.
-    """
+def store_blobs(cursor: Cursor, parsed: Mapping[Blob, Rows]) -> dict[Blob, int]:
+    """Store contents with their symbols and imports, and return their ids; those that another job stored meanwhile are
+    left as they are."""
     cursor.execute(
         query("insert_blobs"),
         {
@@ -51,13 +41,11 @@ def store_blobs(cursor: Cursor, parsed: Mapping[Blob, Rows], known_names: set[st
         },
     )
     fresh = _ids(cursor)
-    names = {name for blob in fresh for name in parsed[blob].names} - known_names
-    if names:
-        # Sorted: each is looked up beside the one before. JSON, because the driver takes twice as long for a list.
-        cursor.execute(query("insert_names"), {"names": json.dumps(sorted(names), ensure_ascii=False)})
     _copy_rows(cursor, "copy_symbols", ((blob_id, parsed[blob].symbols) for blob, blob_id in fresh.items()))
     _copy_rows(cursor, "copy_imports", ((blob_id, parsed[blob].imports) for blob, blob_id in fresh.items()))
-    return Stored(fresh | known_blobs(cursor, [blob for blob in parsed if blob not in fresh]), names)
+    if named := [blob_id for blob, blob_id in fresh.items() if parsed[blob].symbols]:
+        names.leave_unnamed(cursor, named)
+    return fresh | known_blobs(cursor, [blob for blob in parsed if blob not in fresh])
 
 
 def _copy_rows(cursor: Cursor, name: str, rows: Iterable[tuple[int, bytes]]) -> None:

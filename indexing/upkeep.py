@@ -12,6 +12,7 @@ from typing import Any, Final
 from psycopg2.extensions import connection as Connection  # noqa: N812 a class, whatever the driver calls it
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 the same
 
+from indexing.names import take_names
 from indexing.queries import query
 
 #: Rows removed in one transaction: some 50 ms.
@@ -42,14 +43,15 @@ def no_pause() -> None:
 
 
 def tidy(connection: Connection, repository_id: str, keep_commits: int | None, on_batch: OnBatch = no_pause) -> None:
-    """What each job does on its way: a batch of what dead runs left, a page of unused contents where nobody looked for
-    a while, and the repository's oldest commits.
+    """What each job does on its way: a batch of what dead runs left, a page of unused contents and names that were left
+    behind where nobody looked for a while, and the repository's oldest commits.
 
     ``keep_commits``: how many commits of the repository stay beside the current one; None: all.
     """
     for listing_id in _abandoned(connection, limit=1):
         _remove_batch(connection, listing_id, KEPT_SECONDS)
-    _collect_page(connection)
+    if _collect_page(connection):
+        take_names(connection, on_batch, older_than_seconds=PAUSE_SECONDS)
     if keep_commits is not None:
         with connection, connection.cursor() as cursor:
             surplus = _surplus(cursor, repository_id, keep_commits)
@@ -92,17 +94,14 @@ def remove_repository(connection: Connection, repository_id: str, on_batch: OnBa
                 on_batch()
         while _execute(connection, "remove_jobs", repository_id=repository_id, limit=BATCH):
             on_batch()
-    removed = bool(_execute(connection, "remove_repository", repository_id=repository_id))
-    # The same repository may come again, and bring the names that no symbol has any more once more.
-    _execute(connection, "remove_repeated_names")
-    return removed
+    return bool(_execute(connection, "remove_repository", repository_id=repository_id))
 
 
 def collect(connection: Connection, on_batch: OnBatch = no_pause) -> int:
     """Remove everything that nothing refers to, and return how many contents that were.
 
-    Looks at every content, which jobs do a page at a time (``tidy``): for those who do not want to wait for them. Names
-    that are kept more than once are kept once behind it.
+    Looks at every content, which jobs do a page at a time (``tidy``): for those who do not want to wait for them. Takes
+    over the names that still wait for it.
     """
     while listings := _abandoned(connection, limit=100):
         for listing_id in listings:
@@ -118,21 +117,25 @@ def collect(connection: Connection, on_batch: OnBatch = no_pause) -> int:
             break
         after = page[-1]
         on_batch()
-    _execute(connection, "remove_repeated_names")
+    take_names(connection, on_batch)
     return removed
 
 
-def _collect_page(connection: Connection) -> None:
-    """Remove the unused among the next contents. It holds the place in the search, then contents; it waits for none."""
+def _collect_page(connection: Connection) -> bool:
+    """Remove the unused among the next contents, when it is time to; whether it is.
+
+    It holds the place in the search, then contents; it waits for none.
+    """
     with connection, connection.cursor() as cursor:
         cursor.execute(query("hold_collecting"), {"pause_seconds": PAUSE_SECONDS})
         place = cursor.fetchone()
         if place is None:
-            return
+            return False
         cursor.execute(query("page_of_blobs"), {"after": place[0], "limit": BATCH})
         page = [row[0] for row in cursor.fetchall()]
         _remove_unused(cursor, page, KEPT_SECONDS)
         cursor.execute(query("collected"), {"up_to": page[-1] if len(page) == BATCH else 0})
+        return True
 
 
 def _abandoned(connection: Connection, limit: int) -> list[int]:

@@ -5,8 +5,9 @@
 Each REPOSITORY is a local git repository with a commit; it is cloned and the clone is changed, not the original. For
 each: the first index, beside a checkout + ctags + loading its output into the same Postgres and beside ctags that is
 fed from git in its interactive mode by two processes, one behind the other in each round, which has a server of its
-own; then further commits, the same content under another name, and the memory of this process and its children. Told
-are medians, with the least and the most where rounds differ. Needs git and universal-ctags. Figures go into
+own; the names for fuzzy search, which a worker takes over behind the job; then further commits, the same content under
+another name, and the memory of this process and its children. Told are medians, with the least and the most where
+rounds differ. Needs git and universal-ctags. Figures go into
 docs/indexing.md by hand.
 """
 
@@ -35,9 +36,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from throwaway_postgres import ThrowawayPostgres  # noqa: E402 the path comes first
 
-from indexing import jobs, languages  # noqa: E402
+from indexing import forks, jobs, languages  # noqa: E402
 from indexing.limits import Limits  # noqa: E402
+from indexing.names import take_names  # noqa: E402
 from indexing.run import index_commit  # noqa: E402
+from indexing.upkeep import no_pause  # noqa: E402
 from leasequeue.migrations import migrate  # noqa: E402
 
 #: Runs of each measure that are short; the median is told.
@@ -137,6 +140,12 @@ class Bench:
             on_progress=lambda _: None,
             **options,
         )
+        return time.perf_counter() - began
+
+    def take_names(self) -> float:
+        """Seconds of what a worker does behind its jobs: the names for fuzzy search."""
+        began = time.perf_counter()
+        take_names(self.connection, no_pause)
         return time.perf_counter() - began
 
     def change(self, count: int) -> None:
@@ -254,6 +263,8 @@ class Round(NamedTuple):
 
     first: float
     first_cpu: float
+    #: The names for fuzzy search, behind the first.
+    names: float
     #: The most of the first, in MB. In the first round of a process only: others leave their memory behind.
     memory: float
     checkout: float
@@ -267,13 +278,14 @@ class Round(NamedTuple):
         memory.start()
         first = cpu_of(bench.index)
         most = memory.end()
-        return cls(*first, most, *cpu_of(bench.checkout_and_ctags), *cpu_of(bench.ctags_from_git))
+        return cls(*first, bench.take_names(), most, *cpu_of(bench.checkout_and_ctags), *cpu_of(bench.ctags_from_git))
 
 
 def compare(rounds: Sequence[Round]) -> Iterator[tuple[str, str]]:
     """The first index beside the others."""
     yield "memory, worker and children", f"{rounds[0].memory:.0f} MB"
     yield "first index", told([each.first for each in rounds], "s", [each.first_cpu for each in rounds])
+    yield "names for fuzzy search, behind it", f"{ranged([each.names for each in rounds])} s"
     checkout = [each.checkout for each in rounds], [each.checkout_cpu for each in rounds]
     yield "checkout + ctags + load", told(checkout[0], "s", checkout[1])
     ratios = [each.first / each.checkout for each in rounds], [each.first_cpu / each.checkout_cpu for each in rounds]
@@ -300,7 +312,9 @@ def measure(bench: Bench, first: float) -> Iterator[tuple[str, str]]:
 
     def changed(count: int) -> float:
         bench.change(count)
-        return bench.index()
+        seconds = bench.index()
+        bench.take_names()
+        return seconds
 
     yield "one file changed", f"{median(lambda: changed(1)):.3f} s"
     one_percent = max(1, len(bench.sources) // 100)
@@ -314,6 +328,8 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("repository", type=Path, nargs="+")
     chosen = options.parse_args()
+    # As a worker does before its first job.
+    forks.start()
     for repository in chosen.repository:
         print(f"\n| {repository.name} | |\n|---|---|", flush=True)
         rounds: list[Round] = []

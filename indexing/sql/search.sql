@@ -54,31 +54,6 @@ SELECT s.blob_id, s.name, s.kind, s.first_line, s.last_line, s.signature, s.pare
  ORDER BY s.name, s.blob_id, s.ordinal
  LIMIT %(limit)s;
 
--- name: least_likeness
--- What the session calls alike; the library that knows is loaded by the first question that needs it.
-SELECT coalesce(current_setting('pg_trgm.similarity_threshold', true), '0.3')::float8;
-
--- name: set_least_likeness
-SELECT set_config('pg_trgm.similarity_threshold', %(likeness)s::float8::text, true);
-
--- name: names_alike
--- The most similar names, of whatever commit, that are at least so much alike. A name may be there several times. Two
--- statements in one go, so that they are one transaction also where each is one.
-SELECT set_config('pg_trgm.similarity_threshold', %(likeness)s::float8::text, true);
-SELECT name FROM indexing.symbol_names
- WHERE name OPERATOR({place}.%%) %(name)s
- GROUP BY name
- ORDER BY {place}.similarity(name, %(name)s) DESC, name
- LIMIT %(limit)s;
-
--- name: names_in_any_case
-SELECT DISTINCT name FROM indexing.symbol_names WHERE lower(name) = lower(%(name)s) ORDER BY name LIMIT %(limit)s;
-
--- name: place_of_trigrams
--- The schema of pg_trgm; no row where it is not installed.
-SELECT quote_ident(n.nspname) FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
- WHERE e.extname = 'pg_trgm';
-
 -- name: outline
 -- By the key of the listing and the key of the content.
 SELECT r.name, r.url, c.sha, f.path, f.language, s.name, s.kind, s.first_line, s.last_line, s.signature, s.parent,

@@ -27,14 +27,3 @@ COPY indexing.symbols (blob_id, ordinal, name, kind, first_line, last_line, sign
 -- name: copy_imports
 -- In the order of indexing.found.Import.
 COPY indexing.imports (blob_id, ordinal, line, target, module, up) FROM STDIN WITH (ENCODING 'UTF8');
-
--- name: insert_names
--- In front of the symbols, in their transaction: a name that a symbol has, as far as can be seen, is there already. Two
--- jobs that bring a new name at the same time both add it, wait for nobody, and no reader minds. ORDER BY is that of the
--- names' index, so that no other plan is cheaper.
-INSERT INTO indexing.symbol_names (name)
-SELECT name FROM json_array_elements_text(%(names)s::json) AS new (name)
- WHERE (SELECT s.ordinal FROM indexing.symbols AS s
-         WHERE s.name = new.name
-         ORDER BY s.blob_id, s.ordinal
-         LIMIT 1) IS NULL;

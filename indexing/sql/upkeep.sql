@@ -78,14 +78,6 @@ SELECT b.id FROM indexing.blobs AS b
 DELETE FROM indexing.blobs AS b
  WHERE b.id = ANY(%(ids)s) AND NOT EXISTS (SELECT FROM indexing.listing_files AS f WHERE f.blob_id = b.id);
 
--- name: remove_repeated_names
--- All but the first of each name, so that two who do this at the same time leave one. Nobody waits for these rows.
-DELETE FROM indexing.symbol_names
- WHERE ctid IN (SELECT place
-                  FROM (SELECT ctid AS place, row_number() OVER (PARTITION BY name ORDER BY ctid) AS nth
-                          FROM indexing.symbol_names) AS each
-                 WHERE nth > 1);
-
 -- name: page_of_blobs
 SELECT id FROM indexing.blobs WHERE id > %(after)s ORDER BY id LIMIT %(limit)s;
 

@@ -1,7 +1,7 @@
 -- Tables and views of a schema: name, kind, columns (name, type, default), constraints, indexes. Tables come first.
 SELECT c.relname, c.relkind::text,
        ARRAY(SELECT ARRAY[a.attname::text,
-                          format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull AND c.relkind = 'r'
+                          format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull AND c.relkind <> 'v'
                                                                        THEN ' NOT NULL' ELSE '' END,
                           CASE a.attidentity WHEN '' THEN pg_get_expr(d.adbin, d.adrelid) ELSE 'identity' END]
                FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -12,5 +12,6 @@ SELECT c.relname, c.relkind::text,
                FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
               WHERE x.indrelid = c.oid ORDER BY i.relname)
   FROM pg_class AS c
- WHERE c.relnamespace = %(schema)s::regnamespace AND c.relkind IN ('r', 'v')
- ORDER BY c.relkind, c.relname;
+ WHERE c.relnamespace = %(schema)s::regnamespace AND c.relkind IN ('r', 'p', 'v')
+   AND NOT c.relispartition
+ ORDER BY c.relkind = 'v', c.relname;

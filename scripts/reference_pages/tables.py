@@ -38,7 +38,7 @@ _RENAMED = re.compile(r"ALTER TABLE (\w+) RENAME TO (\w+);")
 _COLUMN = re.compile(r"(?:\s+|ALTER TABLE \w+ )(?:ADD COLUMN )?(\w+) +[^-]*?[,;]?\s+-- (.+)$")
 _MORE = re.compile(r"\s{20,}-- (.+)$")
 _INDEX = re.compile(r"\s*(?:EXECUTE format\(')?CREATE (?:UNIQUE )?INDEX (\w+)")
-_ROUTINE = re.compile(r"CREATE (?:OR REPLACE )?(?:FUNCTION|VIEW) (\w+)")
+_ROUTINE = re.compile(r"\s*(?:EXECUTE format\(')?CREATE (?:OR REPLACE )?(?:FUNCTION|VIEW) (\w+)")
 
 
 @dataclass

@@ -20,23 +20,24 @@ from indexing import jobs
 FILES = 3_000
 
 
+def start(database: str, directory: Path) -> Command:
+    command: list[str | bytes | Path] = [sys.executable, "-m", "dramatiq", "actors", "-p", "1", "-t", "1"]
+    started = Command(command, {"SUPABASE_DB_URL": database, "INDEX_PARALLELISM": "1"}, directory)
+    started.wait_to_say("is ready for action", 30)
+    return started
+
+
 @pytest.fixture
 def worker(database: str, tmp_path: Path) -> Iterator[Command]:
-    command: list[str | bytes | Path] = [sys.executable, "-m", "dramatiq", "actors", "-p", "1", "-t", "1"]
-    started = Command(command, {"SUPABASE_DB_URL": database, "INDEX_PARALLELISM": "1"}, tmp_path)
-    started.wait_to_say("is ready for action", 30)
+    started = start(database, tmp_path)
     yield started
     started.remove()
 
 
-def test_a_run_whose_lease_was_lost_stops_and_publishes_nothing(
-    worker: Command, database: str, tmp_path: Path, sql: Sql
-) -> None:
-    code = "".join(f"def function_{number}():\n    return {number}\n" for number in range(30))
-    repository = Repository.make(tmp_path / "large", {f"m{n}.py": f"# {n}\n{code}" for n in range(FILES)})
+def queue_job(database: str, sql: Sql, repository_url: str) -> None:
     connection = psycopg2.connect(database)
     with connection, connection.cursor() as cursor:
-        repository_id = jobs.add_repository(cursor, repository.url)
+        repository_id = jobs.add_repository(cursor, repository_url)
         job_id = jobs.add_job(cursor, repository_id)
     connection.close()
     sql(
@@ -47,6 +48,23 @@ def test_a_run_whose_lease_was_lost_stops_and_publishes_nothing(
         job_id,
         repository_id,
     )
+
+
+def children_of(pid: int) -> dict[int, str]:
+    """Process id -> command line of each child."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
+    return found
+
+
+def test_a_run_whose_lease_was_lost_stops_and_publishes_nothing(
+    worker: Command, database: str, tmp_path: Path, sql: Sql
+) -> None:
+    code = "".join(f"def function_{number}():\n    return {number}\n" for number in range(30))
+    repository = Repository.make(tmp_path / "large", {f"m{n}.py": f"# {n}\n{code}" for n in range(FILES)})
+    queue_job(database, sql, repository.url)
     wait_until(lambda: sql("SELECT files_done > 0 FROM indexing.index_jobs") == [(True,)], 30, "it does not run")
     sql("UPDATE dramatiq.queue SET worker_id = gen_random_uuid(), claim_no = claim_no + 1 WHERE state = 'consumed'")
     ((done_when_lost,),) = sql("SELECT files_done FROM indexing.index_jobs")
@@ -57,6 +75,30 @@ def test_a_run_whose_lease_was_lost_stops_and_publishes_nothing(
     assert done_when_lost < FILES
     assert sql("SELECT status, files_done = %s FROM indexing.index_jobs", done_when_lost) == [("processing", True)]
     assert sql("SELECT count(*) FROM indexing.symbols_at_commit") == [(0,)]
+
+
+def test_a_worker_is_ready_to_parse_and_takes_names_over_behind_each_job_and_when_it_starts(
+    worker: Command, database: str, tmp_path: Path, sql: Sql
+) -> None:
+    # Before there is any job,
+    def has_fork_server() -> bool:
+        below = [command for child in children_of(worker.process.pid) for command in children_of(child).values()]
+        return any("indexing.fork_server" in command for command in below)
+
+    wait_until(has_fork_server, 20, "parsers cannot be forked yet")
+    repository = Repository.make(tmp_path / "one", {"a.py": "def first(): pass\n"})
+    queue_job(database, sql, repository.url)
+    wait_until(lambda: sql("SELECT name FROM indexing.names") == [("first",)], 20, "its name is not taken over")
+    # Given names that a worker has left which was killed,
+    worker.remove()
+    sql("TRUNCATE indexing.names")
+    sql("INSERT INTO indexing.unnamed_contents (blob_ids) SELECT ARRAY[id] FROM indexing.blobs")
+    # When another one starts, then it takes them over.
+    again = start(database, tmp_path)
+    wait_until(lambda: sql("SELECT name FROM indexing.names") == [("first",)], 20, "its name is not taken over")
+    again.send_signal(signal.SIGTERM)
+    assert again.wait() == 0
+    again.remove()
 
 
 def test_a_worker_without_git_does_not_start_and_says_why(database: str, tmp_path: Path) -> None:

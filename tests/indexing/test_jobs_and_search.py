@@ -14,8 +14,10 @@ from index_database import Index
 import indexing
 from indexing import jobs
 from indexing.errors import RepositoryRefused
+from indexing.names import take_names
 from indexing.report import IndexReport, Progress
 from indexing.search import find_symbols
+from indexing.upkeep import no_pause
 from leasequeue.migrations import migrate
 
 MIGRATIONS = Path(indexing.__file__).parent / "migrations"
@@ -132,8 +134,8 @@ def test_an_unknown_status_is_refused_by_the_table(cursor: Any) -> None:
         cursor.execute("UPDATE indexing.index_jobs SET status = 'odd' WHERE id = %s", (job_id,))
 
 
-@pytest.fixture
-def indexed(index: Index, make_repository: Make) -> Any:
+@pytest.fixture(params=["names wait", "names are taken over"])
+def indexed(index: Index, make_repository: Make, request: pytest.FixtureRequest) -> Any:
     index.run(
         make_repository(
             {
@@ -145,6 +147,8 @@ def indexed(index: Index, make_repository: Make) -> Any:
         ).url
     )
     index.run(make_repository({"a.rb": "class Worker\nend\n"}, "two").url)
+    if request.param == "names are taken over":
+        take_names(index.connection, no_pause)
     return index.connection.cursor()
 
 
@@ -177,14 +181,6 @@ def test_similar_names_come_in_the_order_of_their_likeness(indexed: Any) -> None
     assert set(names) == {"work_on", "workXon", "Worker"}
 
 
-def test_a_name_is_kept_once_and_answered_once_even_when_it_is_kept_again(indexed: Any) -> None:
-    indexed.execute("SELECT name FROM indexing.symbol_names ORDER BY name")
-    assert [name for (name,) in indexed.fetchall()] == ["Worker", "workXon", "work_on"]
-    # As two jobs at the same time do, and a worker of the release before,
-    indexed.execute("INSERT INTO indexing.symbol_names VALUES ('work_on'), ('Worker') ON CONFLICT DO NOTHING")
-    assert [hit.name for hit in find_symbols(indexed, "work_on", match="fuzzy")].count("work_on") == 1
-
-
 def test_without_trigrams_a_fuzzy_name_is_one_in_any_case(
     empty_database: str, make_repository: Make, tmp_path: Path
 ) -> None:
@@ -198,7 +194,9 @@ def test_without_trigrams_a_fuzzy_name_is_one_in_any_case(
     index = Index(empty_database, connection)
     index.run(make_repository({"a.py": "class Worker: pass\ndef worked(): pass\n"}).url)
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO indexing.symbol_names VALUES ('Worker')")
+        assert [hit.name for hit in find_symbols(cursor, "wORKER", match="fuzzy")] == ["Worker"]
+    take_names(connection, no_pause)
+    with connection.cursor() as cursor:
         assert [hit.name for hit in find_symbols(cursor, "wORKER", match="fuzzy")] == ["Worker"]
     connection.close()
 

@@ -15,9 +15,7 @@ from index_database import Index
 from waiting import wait_until
 
 from indexing import batches, contents, frames, languages, publish, report, store, upkeep
-from indexing.background import Background
-from indexing.batches import Batches
-from indexing.found import Import, Symbol
+from indexing.found import Symbol
 from indexing.frames import Parsed, Rows
 from indexing.report import Progress, Reporter
 from indexing.store import Blob
@@ -293,7 +291,7 @@ def test_two_jobs_that_store_the_same_contents_in_opposite_orders_both_end(index
     def store_on(connection: Any, contents: dict[Blob, Rows]) -> None:
         try:
             with connection, connection.cursor() as cursor:
-                store.store_blobs(cursor, contents, set())
+                store.store_blobs(cursor, contents)
         except psycopg2.Error as error:
             errors.append(error)
 
@@ -304,7 +302,7 @@ def test_two_jobs_that_store_the_same_contents_in_opposite_orders_both_end(index
     one, other = psycopg2.connect(index.url), psycopg2.connect(index.url)
     with index.connection.cursor() as cursor:
         # Given a content in the middle that a third transaction holds,
-        store.store_blobs(cursor, dict(islice(blobs.items(), 25, 26)), set())
+        store.store_blobs(cursor, dict(islice(blobs.items(), 25, 26)))
         forwards = threading.Thread(target=store_on, args=(one, blobs))
         backwards = threading.Thread(target=store_on, args=(other, dict(reversed(blobs.items()))))
         # When one job comes to it from below and the other from above,
@@ -320,28 +318,6 @@ def test_two_jobs_that_store_the_same_contents_in_opposite_orders_both_end(index
     # Then neither holds what the other waits for.
     assert errors == []
     assert index.rows("SELECT count(*), count(DISTINCT blob_id) FROM indexing.symbols") == [(50, 50)]
-
-
-def test_names_of_a_batch_that_was_lost_come_with_the_next_one_that_has_them(index: Index) -> None:
-    name = 'größe"\\n\n'
-    one, other = (
-        frames.decode_parsed(bytes(frames.unpack(bytearray(frames.encode_parsed(parsed))) or b""))
-        for parsed in (
-            Parsed(1, None, [Symbol(name, "function", 1, 1, "", None)], [Import(1, "refused", None, None)]),
-            Parsed(1, None, [Symbol(name, "function", 1, 1, "", None)]),
-        )
-    )
-    with index.connection, index.connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE indexing.imports ADD CHECK (target <> 'refused')")
-    with Background("store") as storing:
-        batch = Batches(index.connection, Reporter(lambda _: None), storing, lambda *_: None)
-        batch.add(Blob("a" * 40, "python"), one, 1)
-        with pytest.raises(psycopg2.errors.CheckViolation):
-            batch.finish()
-        batch.add(Blob("b" * 40, "python"), other, 1)
-        batch.finish()
-    assert index.rows("SELECT name FROM indexing.symbols") == [(name,)]
-    assert index.rows("SELECT name FROM indexing.symbol_names") == [(name,)]
 
 
 def test_only_the_publishing_transaction_waits_for_the_disk(index: Index, make_repository: Make) -> None:

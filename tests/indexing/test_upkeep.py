@@ -147,22 +147,6 @@ def test_paths_that_are_being_written_go_with_their_listing(index: Index, make_r
     assert index.rows("SELECT path FROM indexing.listing_files") == []
 
 
-def test_a_repository_that_comes_and_goes_leaves_no_more_names_each_time(index: Index, make_repository: Make) -> None:
-    repository = make_repository({"a.py": "def f(): pass\ndef g(): pass\n"})
-    for _ in range(3):
-        index.run(repository.url)
-        assert upkeep.remove_repository(index.connection, index.repository_id(repository.url))
-        assert index.rows("SELECT name FROM indexing.symbol_names ORDER BY name") == [("f",), ("g",)]
-
-
-def test_collecting_leaves_each_name_once(index: Index, make_repository: Make) -> None:
-    index.run(make_repository({"a.py": "def f(): pass\ndef g(): pass\n"}).url)
-    with index.connection, index.connection.cursor() as cursor:
-        cursor.execute("INSERT INTO indexing.symbol_names VALUES ('f'), ('f'), ('gone'), ('gone')")
-    upkeep.collect(index.connection)
-    assert index.rows("SELECT name FROM indexing.symbol_names ORDER BY name") == [("f",), ("g",), ("gone",)]
-
-
 def test_jobs_find_unused_contents_a_page_at_a_time(
     index: Index, make_repository: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,76 @@
+"""Takes over the names for fuzzy search behind the jobs that brought them, so that no job takes the time for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import psycopg2
+from dramatiq.middleware import Middleware
+
+from indexing import jobs
+from indexing.names import take_names
+
+from .sessions import opened_connection
+
+log = logging.getLogger("indexq.names")
+
+#: Jobs that end within so many seconds are looked at together.
+GATHER_SECONDS = 1.0
+
+#: How long a worker that ends waits for it. What is left then is rolled back, and the next worker's.
+LEAVE_SECONDS = 2.0
+
+
+class NamesBehindJobs(Middleware):
+    """One thread in each worker process, with a session with the database while it has something to do."""
+
+    def __init__(self) -> None:
+        self._waiting = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def after_worker_boot(self, broker: Any, worker: Any) -> None:
+        self._stopping.clear()
+        # What a worker that died has left.
+        self._waiting.set()
+        self._thread = threading.Thread(target=self._run, name="indexq names", daemon=True)
+        self._thread.start()
+
+    def after_process_message(
+        self, broker: Any, message: Any, *, result: Any = None, exception: BaseException | None = None
+    ) -> None:
+        if message.actor_name == jobs.ACTOR:
+            self._waiting.set()
+
+    def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._stopping.set()
+            self._waiting.set()
+            thread.join(LEAVE_SECONDS)
+
+    def _run(self) -> None:
+        while True:
+            self._waiting.wait()
+            if self._stopping.is_set():
+                return
+            self._waiting.clear()
+            try:
+                with opened_connection() as connection:
+                    take_names(connection, self._check)
+            except _Stopped:
+                return
+            except psycopg2.Error as error:
+                # The next job's end is the next try, and a job takes over what has waited for a minute.
+                log.warning("names_left: %s", str(error).strip())
+            self._stopping.wait(GATHER_SECONDS)
+
+    def _check(self) -> None:
+        if self._stopping.is_set():
+            raise _Stopped
+
+
+class _Stopped(Exception):
+    """The worker ends."""
