@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final, NamedTuple
 
 from indexing import git, languages, paths
-from indexing.listing import Entry, check_count, entry_of, fields_between_nuls, is_blob, size_of
+from indexing.listing import Entry, check_count, entry_of, fields_between_nuls, is_blob
 from indexing.objects import ObjectStore
 
 #: More changes than this, and than this part of the files, cost as much as a new list. They go into one transaction.
@@ -72,20 +72,16 @@ def _changes(output: BinaryIO) -> Iterator[_Change]:
 
 
 def _entries(store: ObjectStore, changes: list[_Change], *, has_cpp: bool) -> list[Entry]:
-    with tempfile.TemporaryFile(dir=store.home) as oids, tempfile.TemporaryFile(dir=store.home) as answers:
-        oids.write(b"".join(each.oid + b"\n" for each in changes if is_blob(each.mode)))
-        if oids.tell():
-            oids.seek(0)
-            store.sizes(oids, answers)
-            answers.seek(0)
-        return [
-            entry_of(
-                each.mode,
-                each.oid,
-                each.path,
-                size_of(answers.readline()) if is_blob(each.mode) else None,
-                store.limits,
-                has_cpp=has_cpp,
-            )
-            for each in changes
-        ]
+    blobs = [each.oid.decode() for each in changes if is_blob(each.mode)]
+    sizes = iter(store.few_sizes(blobs))
+    return [
+        entry_of(
+            each.mode,
+            each.oid,
+            each.path,
+            next(sizes) if is_blob(each.mode) else None,
+            store.limits,
+            has_cpp=has_cpp,
+        )
+        for each in changes
+    ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from typing import Final
@@ -28,7 +27,6 @@ _ASK_ENTRIES: Final = 5000
 _ASK_FIRST: Final = 500
 
 #: Contents read from git at once, while those before are parsed, end with the file that reaches one of these.
-#: Each time git starts anew, and unpacks again what the contents of other portions are kept as differences from.
 _READ_FILES: Final = 2000
 _READ_BYTES: Final = 8 * MIB
 #: The first ones, for which the parsers wait, and how many times as much each of the next may be.
@@ -53,7 +51,7 @@ def parse_contents(
         batches = Batches(connection, reporter, storing, store_files)
         try:
             with parsers:
-                tasks = _to_parse(batches, replace(objects, on_wait=reading.check), entries, reading)
+                tasks = _to_parse(batches, objects, entries, reading)
                 for task, parsed in parsers.parse(tasks, batches.tick):
                     batches.add(Blob(task.oid, task.language), parsed, len(task.content))
             with reporter.phase("store", files_total=batches.files_left):
@@ -71,7 +69,7 @@ def _to_parse(batches: Batches, objects: ObjectStore, entries: Iterable[Entry], 
     before: list[Blob] = []
     for portion in chain(_portions(_new_blobs(batches, entries)), [[]]):
         contents = reading.wait(batches.tick) if before else ()
-        reading.start(partial(_read, objects, [blob.oid for blob in portion]))
+        reading.start(partial(_read, objects, [blob.oid for blob in portion], reading.check))
         # What takes longest first, so that the parsers end together; what needs none is done while they work.
         read = zip(before, contents, strict=True)
         for blob, (oid, content) in sorted(read, key=_by_work):
@@ -101,8 +99,8 @@ def _new_blobs(batches: Batches, entries: Iterable[Entry]) -> Iterator[tuple[Blo
         length = _ASK_ENTRIES
 
 
-def _read(objects: ObjectStore, oids: Sequence[str]) -> list[tuple[str, bytes | None]]:
-    return list(objects.contents(oids))
+def _read(objects: ObjectStore, oids: Sequence[str], on_wait: Callable[[], None]) -> list[tuple[str, bytes | None]]:
+    return list(objects.contents(oids, on_wait))
 
 
 def _portions(blobs: Iterable[tuple[Blob, int]]) -> Iterator[list[Blob]]:

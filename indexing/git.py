@@ -81,6 +81,29 @@ def environment(home: Path, *, protocols: str = "none") -> dict[str, str]:
     )
 
 
+def start(
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    stdin: IO[bytes] | int,
+    stdout: IO[bytes] | int,
+    stderr: IO[bytes] | int,
+) -> subprocess.Popen[bytes]:
+    """Start ``git ARGUMENTS`` as the leader of a process group. GitUnavailable."""
+    try:
+        return subprocess.Popen(  # noqa: S603 argv, no shell; refs and URLs stand behind --end-of-options or --
+            ["git", *arguments],  # noqa: S607 the operator's PATH says which git
+            env=dict(environment),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=environment["HOME"],
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise GitUnavailable(f"expected git on the PATH, got {error.strerror}: install git") from error
+
+
 def run(
     arguments: Sequence[str],
     *,
@@ -96,18 +119,7 @@ def run(
     Calls ``on_wait`` several times a second; it may raise to stop. GitFailed, TransientIndexError after the time limit,
     GitUnavailable. Whatever happens, nothing it started is left. ``secret`` is kept out of errors.
     """
-    try:
-        process = subprocess.Popen(  # noqa: S603 argv, no shell; refs and URLs stand behind --end-of-options or --
-            ["git", *arguments],  # noqa: S607 the operator's PATH says which git
-            env=dict(environment),
-            stdin=stdin,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            cwd=environment["HOME"],
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise GitUnavailable(f"expected git on the PATH, got {error.strerror}: install git") from error
+    process = start(arguments, environment=environment, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
     deadline = time.monotonic() + timeout_seconds
     with process:
         try:
@@ -123,10 +135,10 @@ def run(
                             "and it was still running"
                         ) from None
         except BaseException:
-            _kill_group(process.pid)
+            kill_group(process.pid)
             raise
     if process.returncode != 0:
-        raise GitFailed(_command_of(arguments), process.returncode, _readable(errors, secret))
+        raise GitFailed(_command_of(arguments), process.returncode, readable(errors, secret))
     return output or b""
 
 
@@ -158,7 +170,8 @@ def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
-def _readable(stderr: bytes | None, secret: str | None) -> str:
+def readable(stderr: bytes | None, secret: str | None = None) -> str:
+    """What git wrote to stderr, without credentials and shortened from the front."""
     text = (stderr or b"").decode("utf-8", "replace").strip()
     if secret:
         text = text.replace(secret, "***")
@@ -166,7 +179,8 @@ def _readable(stderr: bytes | None, secret: str | None) -> str:
     return text if len(text) <= _MAX_ERROR else "..." + text[-_MAX_ERROR:]
 
 
-def _kill_group(group: int) -> None:
+def kill_group(group: int) -> None:
+    """Kill what ``start`` started, which has not been waited for."""
     # Helpers (ssh, upload-pack) would outlive git. The leader has not been waited for, so the number is still ours.
     with suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)

@@ -53,13 +53,20 @@ class LocalRepository:
     def store(self) -> ObjectStore:
         """Its objects. UnsafeRepository when they would lead outside, RepositoryNotFound when they cannot be read."""
         _refuse_what_leads_outside(self.directory)
-        return objects.create(
+        store = objects.create(
             self.home,
             self.limits,
             self.on_wait,
             object_directory=self.directory / "objects",
             object_format=_object_format(self.directory, self.home, self.limits),
         )
+        store.start()
+        return store
+
+    def close(self) -> None:
+        """End what reads its objects."""
+        if "store" in self.__dict__:
+            self.store.close()
 
     def peek(self, name: str | None) -> str | None:
         """The full id of what a name stands for, without a look at any object; None when that does not tell it."""

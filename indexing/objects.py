@@ -8,22 +8,34 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Literal
+from types import TracebackType
+from typing import IO, Literal, NamedTuple
 
 from indexing import git
-from indexing.errors import RepositoryTooLarge, TransientIndexError
+from indexing.cat_file import CatFile, Died
+from indexing.errors import RepositoryTooLarge
 from indexing.limits import Limits
 
 ObjectFormat = Literal["sha1", "sha256"]
 
 
+class _Talks(NamedTuple):
+    """With processes of git that stay: each is one thread's at a time."""
+
+    facts: CatFile
+    contents: CatFile
+
+
 @dataclass(frozen=True)
 class ObjectStore:
-    """The objects of one repository. ``home`` is a private directory for git to call its home."""
+    """The objects of one repository. ``home`` is a private directory for git to call its home.
+
+    Use as a context manager, or ``close`` it: processes of git wait for questions in between.
+    """
 
     home: Path
     #: Our own bare repository.
@@ -33,13 +45,31 @@ class ObjectStore:
     limits: Limits
     on_wait: Callable[[], None]
 
+    def __enter__(self) -> ObjectStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the processes, so that they are ready when they are asked."""
+        self._talks.facts.start()
+        self._talks.contents.start()
+
+    def close(self) -> None:
+        """End the processes."""
+        self._talks.facts.close()
+        self._talks.contents.close()
+
     def commit_id(self, name: str) -> str | None:
         """The full id of the commit that a full or short id, or a tag's id, stands for; None when there is none."""
         try:
-            found = self._run(["rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}"])
-        except git.GitFailed:
+            (found,) = self._talks.facts.ask([name + "^{commit}"], self.on_wait)
+        except Died:
             return None
-        return found.decode().strip()
+        return None if found is None else found.oid
 
     def list_tree(self, sha: str, listing: IO[bytes]) -> None:
         """Write every path of a commit to a file: ``MODE TYPE ID TAB PATH NUL``, in git's order.
@@ -60,31 +90,34 @@ class ObjectStore:
         """For a file of one id a line, write ``ID TYPE SIZE`` or ``ID missing`` a line, without reading contents."""
         self._run(["cat-file", "--batch-check", "--buffer"], stdin=oids, stdout=answers)
 
-    def contents(self, oids: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
-        """The contents of blobs, in order; None for one that cannot be read. All are in memory together."""
-        if not oids:
-            return
+    def few_sizes(self, oids: Sequence[str]) -> list[int | None]:
+        """The sizes of blobs in bytes, in order, without reading contents; None for what is missing or no blob."""
         try:
-            output = self._read(oids)
-        except git.GitFailed:
-            # git gives up at the first damaged object: find it, by halves, and keep the others.
-            if len(oids) == 1:
-                yield oids[0], None
-                return
-            middle = len(oids) // 2
-            yield from self.contents(oids[:middle])
-            yield from self.contents(oids[middle:])
-            return
-        yield from _split(oids, output)
+            answers = self._talks.facts.ask(oids, self.on_wait)
+        except Died as died:
+            raise died.failure from None
+        return [None if each is None or each.kind != b"blob" else each.size_bytes for each in answers]
 
-    def _read(self, oids: Sequence[str]) -> memoryview:
-        with tempfile.TemporaryFile(dir=self.home) as wanted, tempfile.TemporaryFile(dir=self.home) as answers:
-            wanted.write("".join(f"{oid}\n" for oid in oids).encode())
-            wanted.seek(0)
-            # A pipe of such length would be read in pieces, while the other threads wait for this one.
-            self._run(["cat-file", "--batch", "--buffer"], stdin=wanted, stdout=answers)
-            answers.seek(0)
-            return memoryview(answers.read())
+    def contents(self, oids: Sequence[str], on_wait: Callable[[], None]) -> Iterator[tuple[str, bytes | None]]:
+        """The contents of blobs, in order; None for one that cannot be read. All are in memory together.
+
+        May be called beside the other methods, by one thread at a time.
+        """
+        left, suspect = oids, None
+        while left:
+            # git gives up at a damaged object; when it does so twice, it is not the machine's doing.
+            asked = left[:1] if left[0] == suspect else left
+            try:
+                answers = self._talks.contents.ask(asked, on_wait)
+            except Died as died:
+                answers = died.answers
+                if len(asked) == 1 and not answers:
+                    answers = [None]
+                elif len(answers) < len(asked):
+                    suspect = asked[len(answers)]
+            for oid, answer in zip(left, answers, strict=False):
+                yield oid, None if answer is None or answer.kind != b"blob" else answer.content
+            left = left[len(answers) :]
 
     def _list(self, arguments: Sequence[str], listing: IO[bytes]) -> None:
         def watch() -> None:
@@ -107,6 +140,20 @@ class ObjectStore:
                 f"expected a list of paths of at most {self.limits.max_listing_bytes} bytes, got a longer one"
             )
 
+    @cached_property
+    def _talks(self) -> _Talks:
+        timeout = self.limits.git_timeout_seconds
+        return _Talks(
+            CatFile("--batch-check", self._environment, timeout), CatFile("--batch", self._environment, timeout)
+        )
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        environment = git.environment(self.home) | {"GIT_DIR": str(self.directory)}
+        if self.object_directory is not None:
+            environment["GIT_OBJECT_DIRECTORY"] = str(self.object_directory)
+        return environment
+
     def _run(
         self,
         arguments: Sequence[str],
@@ -115,12 +162,9 @@ class ObjectStore:
         stdout: IO[bytes] | int = subprocess.PIPE,
         on_wait: Callable[[], None] | None = None,
     ) -> bytes:
-        environment = git.environment(self.home) | {"GIT_DIR": str(self.directory)}
-        if self.object_directory is not None:
-            environment["GIT_OBJECT_DIRECTORY"] = str(self.object_directory)
         return git.run(
             arguments,
-            environment=environment,
+            environment=self._environment,
             timeout_seconds=self.limits.git_timeout_seconds,
             on_wait=on_wait or self.on_wait,
             stdin=stdin,
@@ -149,26 +193,3 @@ def write_repository(directory: Path, object_format: ObjectFormat) -> None:
     (directory / "HEAD").write_text("ref: refs/heads/main\n")
     version, extensions = (1, "[extensions]\n\tobjectformat = sha256\n") if object_format == "sha256" else (0, "")
     (directory / "config").write_text(f"[core]\n\trepositoryformatversion = {version}\n\tbare = true\n{extensions}")
-
-
-def _split(oids: Sequence[str], output: memoryview) -> Iterator[tuple[str, bytes | None]]:
-    """The answers of ``cat-file --batch``: ``ID TYPE SIZE``, a line end, the content, a line end."""
-    start = 0
-    for oid in oids:
-        line_end = _find_newline(output, start)
-        head = bytes(output[start:line_end]).split()
-        start = line_end + 1
-        if len(head) < 3 or head[1] != b"blob":
-            yield oid, None
-            continue
-        end = start + int(head[2])
-        yield oid, bytes(output[start:end])
-        start = end + 1
-
-
-def _find_newline(output: memoryview, start: int) -> int:
-    # A head is an id, a type and a size: far below this.
-    at = bytes(output[start : start + 256]).find(b"\n")
-    if at < 0:
-        raise TransientIndexError("expected git cat-file to answer every id, got an answer cut short")
-    return start + at

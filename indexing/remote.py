@@ -125,6 +125,9 @@ class RemoteRepository:
         self._growing = home
         self._way: Way | None = None
 
+    def close(self) -> None:
+        """Nothing of it is open outside of ``fetch``."""
+
     def peek(self, name: str | None) -> str | None:
         """The full id that a name is, if it is one."""
         return name if name is not None and _FULL_ID.fullmatch(name) else None
@@ -160,7 +163,8 @@ class RemoteRepository:
         if self._access.cache_directory is None:
             store = objects.create(self._home, self._limits, self._on_wait, object_format=_format_of(sha))
             self._fetch_into(store.directory, sha)
-            yield self._checked(store, sha)
+            with store:
+                yield self._checked(store, sha)
             return
         cache = Cache(Path(self._access.cache_directory))
         with cache.use(self.url, self._on_wait, self._limits.fetch_timeout_seconds) as place:
@@ -170,15 +174,16 @@ class RemoteRepository:
                 was_there = self._fetch_into_cache(place, sha)
             if not was_there:
                 cache.evict(self._access.cache_bytes)
-            yield self._checked(ObjectStore(self._home, place.directory, None, self._limits, self._on_wait), sha)
+            with ObjectStore(self._home, place.directory, None, self._limits, self._on_wait) as store:
+                yield self._checked(store, sha)
 
     def _fetch_into_cache(self, place: CachedRepository, sha: str) -> bool:
         """Returns whether the commit was there before."""
         if place.exists:
-            store = ObjectStore(self._home, place.directory, None, self._limits, self._on_wait)
-            if store.commit_id(sha) == sha:
-                # Another job was here before; what is damaged is found when it is read.
-                return True
+            with ObjectStore(self._home, place.directory, None, self._limits, self._on_wait) as store:
+                if store.commit_id(sha) == sha:
+                    # Another job was here before; what is damaged is found when it is read.
+                    return True
             try:
                 self._fetch_into(place.directory, sha)
             except (TransientIndexError, UnsafeRepository) as trouble:
@@ -202,6 +207,7 @@ class RemoteRepository:
         self._check_size()
 
     def _checked(self, store: ObjectStore, sha: str) -> ObjectStore:
+        store.start()
         if store.commit_id(sha) is None:
             raise CommitNotFound(f"expected {sha} to be a commit of {self.url}, got something else")
         return store

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -74,15 +74,15 @@ def index_commit(
     with tempfile.TemporaryDirectory(prefix="indexq-", dir=limits.work_directory) as scratch:
         reporter = Reporter(on_progress)
         run = _Run(connection, repository_id, limits, access, reporter, Path(scratch), before_publish, parser_command)
-        source = run.open(repository_url)
-        known = run.publish_known(source.peek(commit_sha))
-        if known is not None:
-            return known
-        sha = run.resolve(source, commit_sha)
-        known = run.publish_known(sha)
-        if known is not None:
-            return known
-        return run.index(source, sha)
+        with closing(run.open(repository_url)) as source:
+            known = run.publish_known(source.peek(commit_sha))
+            if known is not None:
+                return known
+            sha = run.resolve(source, commit_sha)
+            known = run.publish_known(sha)
+            if known is not None:
+                return known
+            return run.index(source, sha)
 
 
 @dataclass
