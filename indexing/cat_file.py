@@ -26,6 +26,11 @@ _WAKE_MS: Final = 200
 #: threads of this process may have to be waited for.
 _PIPE_BYTES: Final = 1 << 20
 
+#: While so many answers are missing, what git writes is left to gather for so long, in seconds: it writes each one in
+#: pieces, and to be woken for each of them takes more than to read it.
+_MANY_ANSWERS: Final = 16
+_GATHER_SECONDS: Final = 0.001
+
 #: An id, a type and a size are far below this, in bytes.
 _MAX_HEAD_BYTES: Final = 512
 
@@ -140,6 +145,8 @@ class CatFile:
                     if not unsent or event & (select.POLLERR | select.POLLHUP):
                         poll.unregister(stdin)
                     continue
+                if len(names) - len(answers) > _MANY_ANSWERS:
+                    time.sleep(_GATHER_SECONDS)
                 received = os.read(stdout, _PIPE_BYTES)
                 if not received:
                     raise Died(answers, self._failure(self._process))

@@ -31,7 +31,7 @@ _READ_FILES: Final = 2000
 _READ_BYTES: Final = 8 * MIB
 #: The first ones, for which the parsers wait, and how many times as much each of the next may be.
 _READ_FIRST_BYTES: Final = MIB // 8
-_READ_GROWTH: Final = 4
+_READ_GROWTH: Final = 2
 
 
 def parse_contents(
