@@ -152,8 +152,7 @@ def _soak(server: ThrowawayPostgres, log: Path, seed: int, seconds: float, worke
             cursor.execute(statement)
             return cursor.fetchall()
 
-    text = log.read_text(errors="replace")
-    verdict = judge(sql, sent=load.sent, killers=load.killers, pushed=load.pushed, server_kills=server_kills, log=text)
+    verdict = judge(sql, sent=load.sent, killers=load.killers, pushed=load.pushed, server_kills=server_kills)
     table = Table("what", "number", title=f"soak, seed {seed}, {seconds / 60:g} minutes")
     for name, number in sorted(struck.items()):
         table.add_row(f"fault: {name}", str(number))
@@ -167,7 +166,7 @@ def _soak(server: ThrowawayPostgres, log: Path, seed: int, seconds: float, worke
     if verdict.wrong:
         kept = ROOT / ".local" / f"soak-{seed}.log"
         kept.parent.mkdir(exist_ok=True)
-        kept.write_text(text)
+        kept.write_text(log.read_text(errors="replace"))
         verdict.wrong += [*verdict.evidence, f"what the workers said is in {kept}"]
     return verdict.wrong
 

@@ -1,6 +1,8 @@
 """The jobs of the soak, run by real ``dramatiq soaking.jobs`` processes. Each run is written into a ledger of its own.
 
 ``ledger.run``: one row a run, by ``clock_timestamp()``. A row without an outcome is a run whose process ended in it.
+``ledger.death``: workers that were taken for dead, written in the transaction that did so: a log may lack it, since the
+answer to that can be lost, and then another one rescues their jobs.
 """
 
 from __future__ import annotations
@@ -26,6 +28,14 @@ CREATE TABLE ledger.run (
   pid integer NOT NULL, started_at timestamptz NOT NULL DEFAULT clock_timestamp(), ended_at timestamptz, outcome text,
   key text, number integer);
 CREATE INDEX ON ledger.run (message_id);
+CREATE TABLE ledger.death (worker_id uuid NOT NULL, death text NOT NULL);
+CREATE FUNCTION ledger.record_death() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO ledger.death VALUES (NEW.worker_id, NEW.death);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER deaths AFTER INSERT OR UPDATE OF dead_at ON dramatiq.worker
+  FOR EACH ROW WHEN (NEW.dead_at IS NOT NULL) EXECUTE FUNCTION ledger.record_death();
 """
 
 broker = LeaseBroker(url=URL, policy=Policy(**json.loads(os.environ.get("SOAK_POLICY", "{}"))))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,9 +13,6 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 
 #: The commits of claims and completions do not wait for the disk: a server that is killed may lose its last ones.
 LOST_BY_A_SERVER_CRASH = timedelta(seconds=2)
-
-#: A worker's death is written into its log by the one who judged it.
-_JUDGED = re.compile(r"worker_presumed_dead worker=([0-9a-f-]{36})")
 
 
 @dataclass
@@ -36,12 +32,11 @@ def judge(
     killers: set[str],
     pushed: dict[str, int],
     server_kills: list[datetime],
-    log: str,
 ) -> Verdict:
     """Compare what was sent with the queue's tables and the ledger.
 
     sent, killers: ids of all jobs, and of those that kill their worker. pushed: the newest push of each key.
-    server_kills: when the server was killed. log: what all workers wrote.
+    server_kills: when the server was killed.
     """
     verdict = Verdict()
     done = {row[0] for row in sql("SELECT message_id::text FROM dramatiq.done")}
@@ -79,14 +74,14 @@ def judge(
             )
         ],
     )
-    judged = set(_JUDGED.findall(log))
-    _explain(verdict, sql, server_kills, judged)
-    _check_keys(verdict, sql, pushed, server_kills, judged)
+    deaths: dict[str, str] = dict(sql("SELECT worker_id::text, death FROM ledger.death"))
+    _explain(verdict, sql, server_kills, deaths)
+    _check_keys(verdict, sql, pushed, server_kills, deaths)
     return verdict
 
 
 def _check_keys(
-    verdict: Verdict, sql: Sql, pushed: dict[str, int], server_kills: list[datetime], judged: set[str]
+    verdict: Verdict, sql: Sql, pushed: dict[str, int], server_kills: list[datetime], deaths: dict[str, str]
 ) -> None:
     """One run of a key at a time, and the newest push was run."""
     keys: dict[str, list[tuple[Any, ...]]] = {}
@@ -99,7 +94,7 @@ def _check_keys(
     together = []
     for key, runs in keys.items():
         for (_, worker, began, ended), (_, _, started, _) in pairwise(runs):
-            is_lost = worker in judged or _claim_was_lost(began, server_kills)
+            is_lost = worker in deaths or _claim_was_lost(began, server_kills)
             if ended is not None and started < ended and not is_lost:
                 together.append(key)
     merged = sql("SELECT count(*) FROM dramatiq.done WHERE merged_into IS NOT NULL")[0][0]
@@ -113,7 +108,7 @@ def _check_keys(
     )
 
 
-def _explain(verdict: Verdict, sql: Sql, server_kills: list[datetime], judged: set[str]) -> None:
+def _explain(verdict: Verdict, sql: Sql, server_kills: list[datetime], deaths: dict[str, str]) -> None:
     runs: dict[str, list[tuple[Any, ...]]] = {}
     rows = sql("SELECT message_id::text, worker_id::text, started_at, ended_at, outcome FROM ledger.run ORDER BY id")
     for message_id, *run in rows:
@@ -122,11 +117,11 @@ def _explain(verdict: Verdict, sql: Sql, server_kills: list[datetime], judged: s
     unexplained, overlaps = [], []
     for message_id, those in runs.items():
         for (worker, began, ended, outcome), (_, started, _, _) in pairwise(those):
-            reason = _reason(worker, began, ended, outcome, server_kills, judged)
+            reason = _reason(worker, began, ended, outcome, server_kills, deaths)
             why[reason] += 1
             if reason == "unexplained":
                 unexplained.append(message_id)
-            is_lost = worker in judged or _claim_was_lost(began, server_kills)
+            is_lost = worker in deaths or _claim_was_lost(began, server_kills)
             if ended is not None and started < ended and not is_lost:
                 overlaps.append(message_id)
     _count(verdict, "runs", len(rows))
@@ -144,14 +139,20 @@ def _claim_was_lost(began: datetime, kills: list[datetime]) -> bool:
 
 
 def _reason(
-    worker: str, began: datetime, ended: datetime | None, outcome: str | None, kills: list[datetime], judged: set[str]
+    worker: str,
+    began: datetime,
+    ended: datetime | None,
+    outcome: str | None,
+    kills: list[datetime],
+    deaths: dict[str, str],
 ) -> str:
     if outcome == "error":
         return "it had ended in an error"
     if outcome == "interrupted":
         return "a drain interrupted it"
-    if worker in judged:
-        return "its worker was presumed dead"
+    if worker in deaths:
+        # Without the seconds that are in some.
+        return f"its worker was taken for dead: {deaths[worker].partition(' for ')[0]}"
     if outcome is None:
         return "its process ended in it"
     assert ended is not None

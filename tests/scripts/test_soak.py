@@ -19,7 +19,8 @@ LEDGER = """
 CREATE SCHEMA ledger;
 CREATE TABLE ledger.run (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, message_id uuid NOT NULL, worker_id uuid NOT NULL,
-  started_at timestamptz NOT NULL, ended_at timestamptz, outcome text, key text, number integer)
+  started_at timestamptz NOT NULL, ended_at timestamptz, outcome text, key text, number integer);
+CREATE TABLE ledger.death (worker_id uuid NOT NULL, death text NOT NULL)
 """
 
 NOW = datetime.now(UTC)
@@ -48,10 +49,14 @@ def judged(sql: Sql) -> Judged:
         sent: set[str],
         killers: set[str] | None = None,
         kills: list[datetime] | None = None,
-        log: str = "",
+        dead_worker: str | None = None,
         pushed: dict[str, int] | None = None,
     ) -> Verdict:
-        return judge(sql, sent=sent, killers=killers or set(), pushed=pushed or {}, server_kills=kills or [], log=log)
+        if dead_worker is not None:
+            sql("INSERT INTO ledger.death VALUES (%s, 'it was silent for 9 s')", dead_worker)
+        verdict = judge(sql, sent=sent, killers=killers or set(), pushed=pushed or {}, server_kills=kills or [])
+        sql("TRUNCATE ledger.death")
+        return verdict
 
     return ask
 
@@ -98,7 +103,7 @@ def test_a_second_run_needs_an_explanation(judged: Judged, sql: Sql) -> None:
     run(sql, job, worker, 0, 1, "done")
     run(sql, job, str(uuid4()), 2, 3, "done")
     assert [line.partition(":")[0] for line in judged({job}).wrong] == ["runs again that nothing explains"]
-    assert judged({job}, log=f"worker_presumed_dead worker={worker}: it was silent").wrong == []
+    assert judged({job}, dead_worker=worker).wrong == []
     assert judged({job}, kills=[NOW + timedelta(seconds=1.5)]).wrong == []
     assert judged({job}, kills=[NOW + timedelta(seconds=10)]).wrong != []
 
@@ -118,7 +123,7 @@ def test_two_runs_at_the_same_time_need_a_lost_lease(judged: Judged, sql: Sql) -
     run(sql, job, worker, 0, 2, "error")
     run(sql, job, str(uuid4()), 1, 3, "done")
     assert [line.partition(":")[0] for line in judged({job}).wrong] == ["overlaps without a lost lease"]
-    assert judged({job}, log=f"worker_presumed_dead worker={worker}").wrong == []
+    assert judged({job}, dead_worker=worker).wrong == []
 
 
 def push(sql: Sql, number: int, worker_id: str, started: float, ended: float) -> None:
@@ -133,7 +138,7 @@ def test_two_pushes_of_a_key_at_the_same_time_need_a_lost_lease(judged: Judged, 
     assert [line.partition(":")[0] for line in judged(set()).wrong] == [
         "two runs of a key at a time without a lost lease"
     ]
-    assert judged(set(), log=f"worker_presumed_dead worker={worker}").wrong == []
+    assert judged(set(), dead_worker=worker).wrong == []
 
 
 def test_the_newest_push_of_a_key_must_have_been_run(judged: Judged, sql: Sql) -> None:
