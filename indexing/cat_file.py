@@ -31,6 +31,13 @@ _PIPE_BYTES: Final = 1 << 20
 _MANY_ANSWERS: Final = 16
 _GATHER_SECONDS: Final = 0.001
 
+#: However large a repository is, so much of its packs is in memory, and of what it has unpacked for later.
+_LITTLE_MEMORY: Final = (
+    *("-c", "core.packedGitWindowSize=1m"),
+    *("-c", "core.packedGitLimit=16m"),
+    *("-c", "core.deltaBaseCacheLimit=16m"),
+)
+
 #: An id, a type and a size are far below this, in bytes.
 _MAX_HEAD_BYTES: Final = 512
 
@@ -63,7 +70,7 @@ class CatFile:
     def __init__(
         self, option: Literal["--batch", "--batch-check"], environment: Mapping[str, str], timeout_seconds: float
     ) -> None:
-        self._arguments = ("cat-file", option)
+        self._arguments = (*_LITTLE_MEMORY, "cat-file", option)
         self._has_contents = option == "--batch"
         self._environment = environment
         self._timeout_seconds = timeout_seconds
@@ -177,4 +184,4 @@ class CatFile:
         assert self._errors is not None
         exit_code = process.wait()
         self._errors.seek(0)
-        return git.GitFailed(self._arguments[0], exit_code, git.readable(self._errors.read()))
+        return git.GitFailed("cat-file", exit_code, git.readable(self._errors.read()))

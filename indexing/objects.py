@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO, Literal, NamedTuple
 
 from indexing import git
-from indexing.cat_file import CatFile, Died
+from indexing.cat_file import Answer, CatFile, Died
 from indexing.errors import RepositoryTooLarge
 from indexing.limits import Limits
 
@@ -66,8 +66,8 @@ class ObjectStore:
     def commit_id(self, name: str) -> str | None:
         """The full id of the commit that a full or short id, or a tag's id, stands for; None when there is none."""
         try:
-            (found,) = self._talks.facts.ask([name + "^{commit}"], self.on_wait)
-        except Died:
+            (found,) = self._facts([name + "^{commit}"])
+        except git.GitFailed:
             return None
         return None if found is None else found.oid
 
@@ -92,11 +92,19 @@ class ObjectStore:
 
     def few_sizes(self, oids: Sequence[str]) -> list[int | None]:
         """The sizes of blobs in bytes, in order, without reading contents; None for what is missing or no blob."""
+        answers = self._facts(oids)
+        return [None if each is None or each.kind != b"blob" else each.size_bytes for each in answers]
+
+    def _facts(self, names: Sequence[str]) -> list[Answer | None]:
         try:
-            answers = self._talks.facts.ask(oids, self.on_wait)
+            return self._talks.facts.ask(names, self.on_wait)
+        except Died:
+            # Perhaps it was killed, while nobody asked.
+            pass
+        try:
+            return self._talks.facts.ask(names, self.on_wait)
         except Died as died:
             raise died.failure from None
-        return [None if each is None or each.kind != b"blob" else each.size_bytes for each in answers]
 
     def contents(self, oids: Sequence[str], on_wait: Callable[[], None]) -> Iterator[tuple[str, bytes | None]]:
         """The contents of blobs, in order; None for one that cannot be read. All are in memory together.

@@ -4,7 +4,8 @@ INSERT INTO indexing.unnamed_contents (blob_ids) VALUES (%(blob_ids)s);
 -- name: take_names
 -- The names of the contents that have waited longest, in one transaction with that they wait no more. Sorted: two who
 -- bring the same names wait for each other at most, and never in a circle. What is there is left out before, because to
--- insert it beside others who may is what costs the most. OFFSET 0: trigrams are counted once.
+-- insert it beside others who may is what costs the most. OFFSET 0 keeps a few contents from having all symbols read,
+-- and has trigrams counted once; a name is looked up in its own part by a question for each.
 WITH taken AS (
   DELETE FROM indexing.unnamed_contents
    WHERE id IN (SELECT id FROM indexing.unnamed_contents
@@ -19,9 +20,10 @@ WITH taken AS (
     FROM (SELECT name, indexing.trigram_count(name) AS size
             FROM (SELECT DISTINCT s.name
                     FROM taken CROSS JOIN LATERAL unnest(taken.blob_ids) AS content (blob_id)
-                    JOIN indexing.symbols AS s ON s.blob_id = content.blob_id) AS found
+                   CROSS JOIN LATERAL (SELECT s.name FROM indexing.symbols AS s
+                                        WHERE s.blob_id = content.blob_id OFFSET 0) AS s) AS found
           OFFSET 0) AS sized
-   WHERE NOT EXISTS (SELECT FROM indexing.names AS n WHERE n.name = sized.name AND n.size = sized.size)
+   WHERE (SELECT n.size FROM indexing.names AS n WHERE n.name = sized.name AND n.size = sized.size) IS NULL
    ORDER BY name
       ON CONFLICT DO NOTHING
 )
@@ -53,10 +55,10 @@ SELECT name, {place}.similarity(name, %(name)s) AS likeness FROM indexing.names
  LIMIT %(limit)s;
 
 -- name: unnamed_alike
--- The same of contents whose names are still waiting.
+-- The same of contents whose names are still waiting. OFFSET 0 as above.
 SELECT s.name, {place}.similarity(s.name, %(name)s) AS likeness
   FROM indexing.unnamed_contents AS u CROSS JOIN LATERAL unnest(u.blob_ids) AS content (blob_id)
-  JOIN indexing.symbols AS s ON s.blob_id = content.blob_id
+ CROSS JOIN LATERAL (SELECT s.name FROM indexing.symbols AS s WHERE s.blob_id = content.blob_id OFFSET 0) AS s
  WHERE s.name OPERATOR({place}.%%) %(name)s
  GROUP BY s.name
  ORDER BY likeness DESC, s.name COLLATE "C"
@@ -67,7 +69,7 @@ SELECT name FROM indexing.names WHERE lower(name) = lower(%(name)s)
  UNION
 SELECT s.name
   FROM indexing.unnamed_contents AS u CROSS JOIN LATERAL unnest(u.blob_ids) AS content (blob_id)
-  JOIN indexing.symbols AS s ON s.blob_id = content.blob_id
+ CROSS JOIN LATERAL (SELECT s.name FROM indexing.symbols AS s WHERE s.blob_id = content.blob_id OFFSET 0) AS s
  WHERE lower(s.name) = lower(%(name)s)
  ORDER BY 1
  LIMIT %(limit)s;

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from index_database import Index
 
-from indexing import search
+from indexing import names, search
+from indexing.queries import query
 
 ROWS = """
 INSERT INTO indexing.repositories (name, url) VALUES ('r', '/r');
@@ -71,6 +72,22 @@ def test_no_answer_reads_a_whole_table(index: Index) -> None:
         if "names_from_" in plan:
             # Parts of few names are read faster without their indexes.
             assert sum(map(int, re.findall(r"Rows Removed by Filter: (\d+)", plan))) < 7000, plan
+
+
+def test_names_of_a_few_contents_are_taken_over_and_searched_without_a_look_at_the_others(index: Index) -> None:
+    analyze = ROWS.index("ANALYZE")
+    for statement in (ROWS[:analyze], ROWS[analyze:]):
+        # With statistics, and without any.
+        with index.connection, index.connection.cursor() as real:
+            real.execute(statement)
+            real.execute("DELETE FROM indexing.names WHERE name IN ('name_77_1', 'name_78_1')")
+            real.execute("INSERT INTO indexing.unnamed_contents (blob_ids) VALUES ('{77,78}'), ('{79}')")
+            cursor = _Explaining(real)
+            explained: Any = cursor
+            assert "name_77_1" in names.similar_names(explained, "name_77_1")
+            cursor.execute(query("take_names"), {"batches": 8, "older_than_seconds": 0})
+        assert all("Seq Scan on symbols " not in plan for plan in cursor.plans), cursor.plans
+        assert "Seq Scan on names_from_10 " not in cursor.plans[-1]
 
 
 @pytest.mark.parametrize("wanted", ["__inits__", "name_77", "nam", "nothing_like_it", "me_7"])
