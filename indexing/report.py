@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 Phase = Literal["resolve", "fetch", "list", "parse", "store", "publish"]
@@ -55,7 +55,9 @@ class Reporter:
 
     def __init__(self, on_progress: Callable[[Progress], None]) -> None:
         self._on_progress = on_progress
-        self._progress = Progress("resolve")
+        self._phase: Phase = "resolve"
+        self._files_total: int | None = None
+        self._files_done = self._bytes_done = self._symbols = 0
         self._next = 0.0
         self._phase_began = 0.0
         self._running: list[str] = []
@@ -66,8 +68,9 @@ class Reporter:
     @contextmanager
     def phase(self, name: Phase, *, files_total: int | None = None) -> Iterator[None]:
         """Run a phase: files are counted from 0 in it."""
-        total = self._progress.files_total if files_total is None else files_total
-        self._progress = replace(self._progress, phase=name, files_done=0, bytes_done=0, files_total=total)
+        self._phase = name
+        self._files_total = self._files_total if files_total is None else files_total
+        self._files_done = self._bytes_done = 0
         self._phase_began = time.monotonic()
         self._report()
         with self.timed(name):
@@ -93,13 +96,9 @@ class Reporter:
 
     def add(self, *, files: int = 0, size_bytes: int = 0, symbols: int = 0) -> None:
         """Count what was done; does not report."""
-        progress = self._progress
-        self._progress = replace(
-            progress,
-            files_done=progress.files_done + files,
-            bytes_done=progress.bytes_done + size_bytes,
-            symbols=progress.symbols + symbols,
-        )
+        self._files_done += files
+        self._bytes_done += size_bytes
+        self._symbols += symbols
 
     @property
     def is_due(self) -> bool:
@@ -113,10 +112,12 @@ class Reporter:
 
     def _report(self) -> None:
         self._next = time.monotonic() + REPORT_SECONDS
-        self._on_progress(replace(self._progress, rest_seconds=self._rest()))
+        self._on_progress(
+            Progress(self._phase, self._files_done, self._files_total, self._bytes_done, self._symbols, self._rest())
+        )
 
     def _rest(self) -> float | None:
-        done, total = self._progress.files_done, self._progress.files_total
+        done, total = self._files_done, self._files_total
         spent = time.monotonic() - self._phase_began
         if total is None or spent < _ESTIMATE_SECONDS or done < total * _ESTIMATE_PART or done == 0:
             return None
