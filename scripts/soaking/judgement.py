@@ -52,6 +52,11 @@ def judge(
     _count(verdict, "done", len(done & sent))
     for reason, number in sorted(Counter(reason for reason, _, _ in dead.values()).items()):
         _count(verdict, f"dead: {reason}", number)
+    bystanders = sql(
+        "SELECT count(*) FROM dramatiq.queue WHERE reason = 'crashed' AND message->>'actor_name' <> 'kill'"
+    )
+    # Three workers were killed while they ran it, which can happen to anybody.
+    _count(verdict, "of the crashed, jobs that kill nobody", bystanders[0][0])
     _must_be_none(verdict, "lost", sorted(lost))
     _must_be_none(verdict, "stuck", held + waiting)
     _must_be_none(verdict, "both done and dead", sorted(done & set(dead)))
