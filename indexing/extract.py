@@ -7,6 +7,7 @@ rule and no ``descend`` entry names are not entered: expressions and bodies that
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from tree_sitter import Language as Grammar
@@ -91,7 +92,7 @@ class Extractor:
         self._entered |= self._wrappers | self._exporters
         self._noticed = self._entered | self._comments | self._between
 
-    def extract(self, source: bytes, *, seconds: float, max_symbols: int) -> tuple[list[Symbol], list[Import]]:
+    def extract(self, source: bytes, *, seconds: float, max_symbols: int) -> tuple[Sequence[Symbol], Sequence[Import]]:
         """What UTF-8 source defines and imports, in its order. OutOfTime after ``seconds`` of CPU time; TooManySymbols.
 
         Lines and columns count from 1, columns in characters; bytes are those of ``source``.

@@ -5,7 +5,7 @@ Modules that the parser process loads do without dataclasses: it starts in half 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -140,4 +140,4 @@ class Grammatical(NamedTuple):
     #: in its place; None where there is nothing to mend.
     mend: Callable[[bytes, bool], bytes | None] | None = None
     #: UTF-8 source, most symbols -> the same rows without a tree, where that is possible and quicker; None where not.
-    scan: Callable[[bytes, int], tuple[list[Symbol], list[Import]] | None] | None = None
+    scan: Callable[[bytes, int], tuple[Sequence[Symbol], Sequence[Import]] | None] | None = None

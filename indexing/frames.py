@@ -19,6 +19,7 @@ from itertools import chain
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from indexing.found import Import, Symbol
+from indexing.written import NULL, Written, field
 
 _LENGTH = struct.Struct(">I")
 
@@ -32,8 +33,9 @@ _IMPORT_TABS = len(Import._fields)
 _NO_SIGNS = bytes(byte for byte in range(256) if byte not in b"\t\n")
 
 #: In COPY's text format.
-_NULL = "\\N"
-_FLAGS = {None: _NULL, True: "True", False: "False"}
+_FLAGS = {None: NULL, True: "True", False: "False"}
+
+#: In COPY's text format.
 
 
 class Parsed(NamedTuple):
@@ -114,11 +116,12 @@ def decode_batch(body: bytes) -> Iterator[tuple[str, bytes]]:
 
 def encode_parsed(parsed: Parsed) -> bytes:
     """One answer as a frame."""
-    symbols = "\n".join(_symbol_rows(parsed.symbols)).encode("utf-8", "replace")
-    imports = "\n".join(_import_rows(parsed.imports)).encode("utf-8", "replace")
-    lines, skip_reason = _field(parsed.lines), _field(parsed.skip_reason)
-    head = f"{lines}\t{skip_reason}\t{len(parsed.symbols)}\t{len(symbols)}\t{len(parsed.imports)}\n"
-    return pack(b"".join((head.encode(), symbols, imports)))
+    found, wanted = parsed.symbols, parsed.imports
+    symbols = found.rows if isinstance(found, Written) else _symbol_rows(found)
+    imports = wanted.rows if isinstance(wanted, Written) else _import_rows(wanted)
+    rows = "\n".join(symbols).encode("utf-8", "replace")
+    head = f"{field(parsed.lines)}\t{field(parsed.skip_reason)}\t{len(found)}\t{len(rows)}\t{len(wanted)}\n"
+    return pack(b"".join((head.encode(), rows, "\n".join(imports).encode("utf-8", "replace"))))
 
 
 def decode_parsed(body: bytes) -> Rows:
@@ -133,8 +136,8 @@ def decode_parsed(body: bytes) -> Rows:
         # Only to see whether they are texts: for COPY they are to be bytes.
         rows.decode()
         return Rows(
-            None if lines == _NULL else int(lines),
-            None if skip_reason == _NULL else skip_reason,
+            None if lines == NULL else int(lines),
+            None if skip_reason == NULL else skip_reason,
             symbol_count,
             symbols,
             imports,
@@ -158,11 +161,11 @@ def _symbol_rows(symbols: Sequence[Symbol]) -> list[str]:
     parents.discard(None)
     if _need_escapes([symbol[4] for symbol in symbols], {symbol[0] for symbol in symbols}, cast("set[str]", parents)):
         symbols = [_escaped(symbol) for symbol in symbols]
-    null, flags = _NULL, _FLAGS
+    null, flags = NULL, _FLAGS
     return [
         f"{ordinal}\t{name}\t{kind}\t{line}\t{last_line}\t{signature}\t{null if parent is None else parent}"
         f"\t{column}\t{last_column}\t{null if start is None else start}\t{null if end is None else end}"
-        f"\t{null if doc is None else _field(doc)}\t{flags[exported]}"
+        f"\t{null if doc is None else field(doc)}\t{flags[exported]}"
         for ordinal, (
             name, kind, line, last_line, signature, parent, column, last_column, start, end, doc, exported
         ) in enumerate(symbols)
@@ -173,14 +176,14 @@ def _escaped(symbol: Symbol) -> Symbol:
     """With its texts in COPY's format, but for the documentation."""
     if not _need_escapes((symbol.name, symbol.signature, symbol.parent or "")):
         return symbol
-    name, signature, parent = _field(symbol.name), _field(symbol.signature), _field(symbol.parent)
+    name, signature, parent = field(symbol.name), field(symbol.signature), field(symbol.parent)
     return symbol._replace(name=name, signature=signature, parent=parent)
 
 
 def _import_rows(imports: Sequence[Import]) -> list[str]:
     if _need_escapes([each[1] for each in imports], [each[2] or "" for each in imports]):
         return [_row(ordinal, each) for ordinal, each in enumerate(imports)]
-    null = _NULL
+    null = NULL
     return [
         f"{ordinal}\t{line}\t{target}\t{null if module is None else module}\t{null if up is None else up}"
         for ordinal, (line, target, module, up) in enumerate(imports)
@@ -199,12 +202,4 @@ def _row(ordinal: int, values: Iterable[Any]) -> str:
 
 def copy_row(values: Iterable[Any]) -> str:
     """A row in COPY's text format."""
-    return "\t".join([_field(value) for value in values])
-
-
-def _field(value: object) -> str:
-    """A text, a number or None in COPY's text format."""
-    if type(value) is str:
-        # A table for str.translate takes five times as long for the short texts that these are.
-        return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
-    return "\\N" if value is None else str(value)
+    return "\t".join([field(value) for value in values])

@@ -11,9 +11,15 @@ if TYPE_CHECKING:
 #: Longest stored signature and documentation, in characters; the rest is cut.
 MAX_SIGNATURE = 300
 MAX_DOC = 500
+#: How much of a source is looked at for them, in bytes: four a character at most; marks take their part.
+LOOK_SIGNATURE = 4 * MAX_SIGNATURE
+LOOK_DOC = 8 * MAX_DOC
 
-_SIGNATURE_END = " \t{:=;"
+#: What a signature does not end with.
+SIGNATURE_END = " \t{:=;"
 _MARKS = re.compile(r"^\s*(?:/\*+!?|\*+/|\*|//[/!]*|#+!?|=begin\b|=end\b)? ?|\s*\*+/\s*$|\s+$")
+#: A documentation that is longer is looked at in two steps, in characters.
+_LONG_DOC = 2 * MAX_DOC
 _STRING = re.compile(r"^\w{0,3}(\"{3}|'{3}|\"|')")
 
 
@@ -37,21 +43,11 @@ class Source:
 
     def signature(self, node: Node, body: Node | None, start: int) -> str:
         """From the beginning of a definition to its body, or its first line, on one line and without comments."""
-        # Four bytes a character at most; a cut in the middle of one is left out below.
-        end = min(node.end_byte if body is None else body.start_byte, start + 4 * MAX_SIGNATURE)
+        end = min(node.end_byte if body is None else body.start_byte, start + LOOK_SIGNATURE)
         raw = self._content[start:end]
         if b"/*" in raw or b"//" in raw or b"#" in raw:
             raw = self._without_comments(node, start, end)
         return _signature(raw, is_first_line=body is None)
-
-    def signature_between(self, start: int, end: int) -> str:
-        """The same of what is known to have no comments and no NUL: up to its body."""
-        text = self._content[start : min(end, start + 4 * MAX_SIGNATURE)].decode("utf-8", "replace")
-        return " ".join(text.split()).rstrip(_SIGNATURE_END)[:MAX_SIGNATURE]
-
-    def first_line(self, start: int, end: int) -> str:
-        """The same of what has no body."""
-        return _signature(self._content[start : min(end, start + 4 * MAX_SIGNATURE)], is_first_line=True)
 
     def is_behind(self, at: int, end: int) -> bool:
         """Whether something stands in front of a byte on its line, what ends at ``end`` and before left out."""
@@ -63,20 +59,14 @@ class Source:
         line = self._content.rfind(b"\n", 0, start) + 1
         if self._content[line:start].strip():
             return None
-        lines = self._beginning(start, end).splitlines()
-        return _joined([_MARKS.sub("", each) for each in lines])
+        return comment_of(self._beginning(start, end))
 
     def docstring(self, start: int, end: int) -> str | None:
         """What a string literal says."""
-        text = self._beginning(start, end)
-        quotes = _STRING.match(text)
-        if quotes is not None:
-            text = text[quotes.end() :].removesuffix(quotes[1])
-        return _joined([each.strip() for each in text.splitlines()])
+        return docstring_of(self._beginning(start, end))
 
     def _beginning(self, start: int, end: int) -> str:
-        # Marks and indentation take their part of it.
-        return self._content[start : min(end, start + 8 * MAX_DOC)].decode("utf-8", "ignore")
+        return self._content[start : min(end, start + LOOK_DOC)].decode("utf-8", "ignore")
 
     def _without_comments(self, node: Node, start: int, end: int) -> bytes:
         kept = []
@@ -89,12 +79,44 @@ class Source:
         return b"".join([*kept, self._content[start:end]])
 
 
+def signature_of(text: str) -> str:
+    """A signature on one line; the text of it goes up to the body, and has no comments and no NUL."""
+    return " ".join(text.split()).rstrip(SIGNATURE_END)[:MAX_SIGNATURE]
+
+
+def first_line_of(text: str) -> str:
+    """The same of what has no body."""
+    return _without_nul(signature_of(text.lstrip().partition("\n")[0]))
+
+
+def comment_of(text: str) -> str | None:
+    """What comments say, without their marks; None when they say nothing."""
+    return _joined([_unmarked(each) for each in text.splitlines()])
+
+
+def docstring_of(text: str) -> str | None:
+    """What a string literal says; None when that is nothing."""
+    quotes = _STRING.match(text)
+    if quotes is not None:
+        text = text[quotes.end() :].removesuffix(quotes[1])
+    if len(text) > _LONG_DOC:
+        # Most of the time its beginning is all that is kept. Its last line may go on.
+        said = "\n".join([each.strip() for each in text[:_LONG_DOC].splitlines()[:-1]]).strip()
+        if len(said) >= MAX_DOC:
+            return _without_nul(said[:MAX_DOC]).rstrip()
+    return _joined([each.strip() for each in text.splitlines()])
+
+
 def _signature(raw: bytes, *, is_first_line: bool) -> str:
     text = raw.decode("utf-8", "replace")
-    if is_first_line:
-        text = text.lstrip().partition("\n")[0]
-    text = " ".join(text.split()).rstrip(_SIGNATURE_END)
-    return _without_nul(text)[:MAX_SIGNATURE]
+    return first_line_of(text) if is_first_line else _without_nul(signature_of(text))
+
+
+def _unmarked(line: str) -> str:
+    said = line.strip()
+    if said[:1] != "#" or said.endswith("*/"):
+        return _MARKS.sub("", line)
+    return said.lstrip("#").removeprefix("!").removeprefix(" ")
 
 
 def _joined(lines: list[str]) -> str | None:

@@ -8,9 +8,8 @@ from functools import lru_cache
 from indexing.found import Import
 from indexing.languages import python_lines as lines
 from indexing.languages.python_names import imports_from, imports_of
-
-#: What tells an import from all others of a file: module, up, target.
-Key = tuple[str | None, int | None, str]
+from indexing.languages.python_pieces import SPACES, as_text
+from indexing.written import field
 
 #: A longer statement is not remembered, in bytes: all of them together take a few MB at most.
 _REMEMBERED_BYTES = 200
@@ -21,19 +20,19 @@ class UnknownImport(Exception):
     """The statement is not what is known here."""
 
 
-def keys_of(statement: bytes) -> tuple[Key, ...]:
-    """What a statement that ``lines.IMPORT`` has found imports; UnknownImport."""
-    return _remembered(statement) if len(statement) <= _REMEMBERED_BYTES else _keys_of(statement)
+def wanted_by(statement: str) -> tuple[str, ...]:
+    """What a statement that ``lines.IMPORT`` has found imports: rows without ordinal and line; UnknownImport."""
+    return _remembered(statement) if len(statement) <= _REMEMBERED_BYTES else _wanted_by(statement)
 
 
-def _keys_of(statement: bytes) -> tuple[Key, ...]:
-    return tuple((each.module, each.up, each.target) for each in _imports(statement))
+def _wanted_by(statement: str) -> tuple[str, ...]:
+    return tuple(f"{field(each.target)}\t{field(each.module)}\t{field(each.up)}" for each in _imports(statement))
 
 
-_remembered = lru_cache(_REMEMBERED)(_keys_of)
+_remembered = lru_cache(_REMEMBERED)(_wanted_by)
 
 
-def _imports(statement: bytes) -> Iterator[Import]:
+def _imports(statement: str) -> Iterator[Import]:
     found = lines.IMPORT.match(statement)
     if found is None:
         raise UnknownImport
@@ -41,22 +40,22 @@ def _imports(statement: bytes) -> Iterator[Import]:
     if plain is not None:
         yield from imports_of(0, _names(plain))
         return
-    target = source.decode("utf-8", "replace")
+    target = as_text(source)
     if not target:
         raise UnknownImport
-    names = _names(behind if bracketed is None else lines.COMMENT.sub(b"", bracketed))
+    names = _names(behind if bracketed is None else lines.COMMENT.sub("", bracketed))
     if target != "__future__":
         yield from imports_from(0, target, [name for name in names if name != "*"])
 
 
-def _names(text: bytes) -> list[str]:
+def _names(text: str) -> list[str]:
     names = []
-    for part in text.replace(b"\\", b" ").rstrip().removesuffix(b",").split(b","):
-        name = part.strip().decode("utf-8", "replace")
+    for part in text.replace("\\", " ").rstrip(SPACES).removesuffix(",").split(","):
+        name = as_text(part.strip(SPACES))
         if not name.isidentifier():
             found = lines.IMPORTED.fullmatch(part)
             if found is None:
                 raise UnknownImport
-            name = found[1].decode("utf-8", "replace")
+            name = as_text(found[1])
         names.append(name)
     return names

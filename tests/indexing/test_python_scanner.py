@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from scanner_agreement import compare
 
+from indexing import frames, parser
 from indexing.extract import Extractor
 from indexing.found import MAX_IMPORTS, Import, Symbol
 from indexing.languages.python import GRAMMATICAL
 from indexing.languages.python_scanner import scan
+from indexing.written import Written
 
 Rows = tuple[list[Symbol], list[Import]]
 
@@ -104,6 +106,17 @@ KNOWN = {
     "a comment in front of what is first in a class": (
         "class A:  # a\n    # b\n    def f(self): pass\nclass B:\n\n    # c\n    @d\n    def g(self):\n        pass\n"
     ),
+    "what COPY reads otherwise": (
+        "def f(a='\\t\\d', b=\"\t\"):\n    r'''Says \\d,\n\tand\tmore.'''\nX = '\\n'  # c\n# \\.\nclass A: pass\n"
+        "import a as \\\n  b\n"
+    ),
+    "spaces of other kinds": (
+        "def f(a='\x1c', b='\u2003 \xa0',\fc=''):\n    '\x1d \x85'\nX = '\x1f\x0b'\n#\x1c\n# \xa0.\ndef g(): pass\n"
+    ),
+    "documentation that begins far below": "def f():\n    '''" + "\n" * 600 + "Says. " * 300 + "'''\n",
+    "documentation of many lines": "class A:\n    '''" + "Says.\n      So. \n\n" * 90 + "'''\n",
+    "documentation that ends in time": "def f():\n    '''" + "ä" * 499 + " \n" * 400 + "b'''\n",
+    "a long comment": "# Says.\n#! So. */ \n  #\n" * 99 + "class A: pass\n",
     "a long signature": f"def f(a={'x' * 1300!r}): pass\ndef g({', '.join(f'a{n}' for n in range(400))}): pass\n",
 }
 
@@ -147,6 +160,14 @@ def extractor() -> Extractor:
 def test_reading_by_lines_gives_the_rows_of_the_tree(source: str, extractor: Extractor) -> None:
     encoded = source.encode()
     assert scan(encoded, 50) == extractor.extract_by_tree(encoded, seconds=10, max_symbols=50)
+
+
+@pytest.mark.parametrize("source", KNOWN.values(), ids=KNOWN)
+def test_what_is_written_while_it_is_read_is_what_its_rows_say(source: str) -> None:
+    parsed = parser.parse("python", source.encode(), seconds=10, max_symbols=50)
+    as_rows = parsed._replace(symbols=list(parsed.symbols), imports=list(parsed.imports))
+    assert isinstance(parsed.symbols, Written)
+    assert frames.encode_parsed(parsed) == frames.encode_parsed(as_rows)
 
 
 @pytest.mark.parametrize("source", UNSURE.values(), ids=UNSURE)

@@ -1,0 +1,106 @@
+"""Rows in COPY's text format: written where they are found, and read back where someone asks what they say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TypeVar, overload
+
+from indexing.found import Import, Symbol
+
+#: What is no value.
+NULL = "\\N"
+
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_MEANT = {"n": "\n", "t": "\t", "r": "\r"}
+
+_Row = TypeVar("_Row", Symbol, Import)
+
+
+class Written(Sequence[_Row]):
+    """What a file defines or imports, as the rows of it, in their order and each with its ordinal.
+
+    Whoever makes them has no tuple to make of each, and whoever sends them has none to look at.
+    """
+
+    def __init__(self, rows: Sequence[str], names: Sequence[str], read: Callable[[str], _Row]) -> None:
+        self.rows = rows
+        #: Those of symbols, as often as there are symbols.
+        self.names = names
+        self._read: Callable[[str], _Row] = read
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, at: int) -> _Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[_Row]: ...
+    def __getitem__(self, at: int | slice) -> _Row | list[_Row]:
+        return [self._read(row) for row in self.rows[at]] if isinstance(at, slice) else self._read(self.rows[at])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def written_symbols(rows: Sequence[str], names: Sequence[str]) -> Written[Symbol]:
+    """Symbols as their rows; ``names`` are theirs."""
+    return Written(rows, names, _symbol)
+
+
+def written_imports(rows: Sequence[str]) -> Written[Import]:
+    """Imports as their rows."""
+    return Written(rows, (), _import)
+
+
+def field(value: object) -> str:
+    """A text, a number or None in COPY's text format."""
+    if type(value) is str:
+        # A table for str.translate takes five times as long for the short texts that these are.
+        return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+    return NULL if value is None else str(value)
+
+
+def texts(line: str) -> list[str]:
+    """The texts of a line, none of which is NULL, as they were."""
+    fields = line.split("\t")
+    return fields if "\\" not in line else [_meant(each) for each in fields]
+
+
+def _meant(text: str) -> str:
+    return _ESCAPE.sub(lambda found: _MEANT.get(found[1], found[1]), text)
+
+
+def _text(text: str) -> str | None:
+    return None if text == NULL else _meant(text)
+
+
+def _number(text: str) -> int | None:
+    return None if text == NULL else int(text)
+
+
+def _symbol(row: str) -> Symbol:
+    _ordinal, name, kind, line, last_line, signature, parent, column, last_column, start, end, doc, exported = (
+        row.split("\t")
+    )
+    return Symbol(
+        _meant(name),
+        kind,
+        int(line),
+        int(last_line),
+        _meant(signature),
+        _text(parent),
+        int(column),
+        int(last_column),
+        _number(start),
+        _number(end),
+        _text(doc),
+        None if exported == NULL else exported == "True",
+    )
+
+
+def _import(row: str) -> Import:
+    _ordinal, line, target, module, up = row.split("\t")
+    return Import(int(line), _meant(target), _text(module), _number(up))
