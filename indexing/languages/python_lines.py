@@ -112,7 +112,7 @@ def _always(pattern: str) -> Callable[..., re.Match[str]]:
 
 
 #: A string that is a statement of its own.
-_DOCSTRING = r"([rRuUbB]{0,2}+(?:" + _STRING + r"))" + _WS + r"[;,#\r\n]"
+_DOCSTRING = r"([rRuUbBfF]{0,2}+(?:" + _STRING + r"))" + _WS + r"[;,#\r\n]"
 
 
 def _reader(keyword: str, telling: str) -> Callable[..., re.Match[str]]:
@@ -171,11 +171,8 @@ DECORATOR: Final = _compiled(
 CONSTANT: Final = _compiled(
     r"(" + _CONSTANT + r")" + _WS + _maybe(r":(?!=)[^=\n]*+") + r"(?:=(?!=)" + _WS + _maybe(r"([\[({])") + r")?"
 )
-#: Groups: the name; the parameters, and the colon when they are simple.
-LAMBDA: Final = _compiled(
-    r"(" + _NAME + r")" + _WS + _maybe(r":[^=\n]*+") + r"=" + _WS
-    + r"lambda\b([^:#\\\n()\[\]{}\"']*+" + _maybe(r"(:" + _WS + r"(?![\\#]))") + r")"
-)  # fmt: skip
+#: Group 1: the name. Up to its parameters.
+LAMBDA: Final = _compiled(r"(" + _NAME + r")" + _WS + _maybe(r":[^=\n]*+") + r"=" + _WS + r"lambda\b")
 #: Group 1: the name.
 TYPE: Final = _compiled(r"type[ \t]++(?!(?:and|if|in|is|not|or)\b)(" + _NAME + r")" + _WS)
 EQUALS: Final = _compiled(_WS + r"=(?!=)")
@@ -212,15 +209,24 @@ def simple(source: str, at: int) -> int:
     return end if end > at else 0
 
 
-def _closed(source: str, at: int) -> int:
-    """The end of a bracket with any number of others in it; 0 when it has none."""
+def _closed(source: str, at: int, own: list[str] | None = None) -> int:
+    """The end of a bracket with any number of others in it, 0 when it has none; what is in no other goes to ``own``."""
     depth, at, sign = 1, at + 1, bracket_sign().match
     while (found := sign(source, at)) is not None:
+        if depth == 1 and own is not None:
+            own.append(source[at : found.start(1)])
         depth += 1 if found[1] in _OPENING else -1
         at = found.end()
         if depth == 0:
             return at
     return 0
+
+
+def own(source: str, at: int) -> tuple[str, int]:
+    """What is in a bracket and in nothing else in it; the end of the bracket, 0 when it has none."""
+    pieces: list[str] = []
+    end = _closed(source, at, pieces)
+    return nested().sub("", " ".join(pieces)), end
 
 
 # Those that few files need, each of which takes milliseconds to make.
@@ -257,12 +263,22 @@ def nested() -> re.Pattern[str]:
     return _compiled(_STRING + r"|" + _COMMENT + r"|" + _bracket(_DEPTH - 1))
 
 
+@cache
+def parameters() -> re.Pattern[str]:
+    """Those of a lambda: up to the next colon or lambda, which is group 1, and what is behind it."""
+    plain = r"(?!lambda\b)" + _NAME + r"|[ \t0-9%&*+,\-./<=>@^|~]++|!="
+    return _compiled(
+        _many(plain + r"|" + _STRING + r"|" + _bracket(2)) + r"(lambda\b|:)" + _many(r"[ \t]|" + _CONTINUED)
+    )
+
+
 #: A line that ends in the way of old.
 RETURN: Final = _compiled(r"\r(?!\n)")
 #: Assignments to several names of which one is telling, or with the telling word on a line of its own. Groups: one that
-#: does not matter behind another constant; one that matters only where an annotation goes over lines.
+#: does not matter behind another constant; one that matters only where an annotation goes over lines; one that does
+#: not matter where what is assigned to is no name.
 CHAIN: Final = _compiled(
     # One way to begin, so that the search goes from one to the next without a look at what is between.
     r"=[ \t]*+(?:(" + _CONSTANT + r"[ \t]*+=(?!=))|(lambda\b)|" + _NAME + r"[ \t]*+=[ \t]*+lambda|"
-    r"\\\r?\n\s*+lambda)"
+    r"(\\)\r?\n\s*+lambda)"
 )

@@ -17,6 +17,10 @@ SPACES: Final = " \t\n\r\x0b\f"
 _ODD_SPACES: Final = "\t\r\x0b\f\x1c\x1d\x1e\x1f"
 
 
+class Unsure(Exception):
+    """A tree is needed."""
+
+
 def as_text(piece: str) -> str:
     """A piece of a source as UTF-8."""
     return piece if piece.isascii() else piece.encode("latin-1").decode("utf-8", "replace")

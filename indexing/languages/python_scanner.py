@@ -11,16 +11,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from indexing.found import MAX_IMPORTS, MAX_NAME, MAX_PARENT, Import, Symbol
-from indexing.languages import python_chains
 from indexing.languages import python_lines as lines
+from indexing.languages.python_chains import separated
+from indexing.languages.python_comments import TRAILING, Comments
 from indexing.languages.python_imports import UnknownImport, wanted_by
 from indexing.languages.python_names import is_exported
-from indexing.languages.python_pieces import SPACES, Pieces, as_text, beginning
-from indexing.wording import LOOK_SIGNATURE, comment_of, docstring_of, first_line_of
+from indexing.languages.python_pieces import SPACES, Unsure, as_text, beginning
+from indexing.wording import LOOK_SIGNATURE, docstring_of, first_line_of
 from indexing.written import NULL, field, written_imports, written_symbols
 
-#: What ends no statement.
-_SPACES = " \t\r\n\f"
 _FUNCTIONS = frozenset({"function", "method"})
 
 #: Where the next line that says something is: the end of the line in front, its beginning, its first character.
@@ -29,10 +28,6 @@ _Place = tuple[int, int, int]
 #: What reads a line that begins so.
 _READERS = {"def": lines.in_function, "asy": lines.in_function, "cla": lines.in_class}
 _IMPORTS = frozenset({"imp", "fro"})
-
-
-class _Unsure(Exception):
-    """A tree is needed."""
 
 
 class _Scope(NamedTuple):
@@ -71,15 +66,16 @@ class _Block(NamedTuple):
 
 def scan(source: bytes, max_symbols: int) -> tuple[Sequence[Symbol], Sequence[Import]] | None:
     """What UTF-8 source defines and imports, in its order; None when a tree has to say it."""
-    text = source.decode("latin-1")
-    if "\x00" in text or ("\r" in text and lines.RETURN.search(text)):
+    decoded = source.decode("latin-1")
+    if "\x00" in decoded or ("\r" in decoded and lines.RETURN.search(decoded)):
         return None
-    if python_chains.need_tree(text):
+    text = separated(decoded)
+    if text is None:
         return None
     scan = _Scan(text if text.endswith("\n") else text + "\n")
     try:
         scan.run()
-    except (_Unsure, UnknownImport):
+    except (Unsure, UnknownImport):
         return None
     if len(scan.symbols) > max_symbols:
         return None
@@ -87,7 +83,7 @@ def scan(source: bytes, max_symbols: int) -> tuple[Sequence[Symbol], Sequence[Im
     return written_symbols(scan.symbols, scan.names), written_imports(imports)
 
 
-class _Scan(Pieces):
+class _Scan(Comments):
     """One way through a file."""
 
     def __init__(self, text: str) -> None:
@@ -98,8 +94,6 @@ class _Scan(Pieces):
         #: Rows without ordinal and line -> line.
         self.imports: dict[str, int] = {}
         self._blocks = [_Block("", _Scope(NULL, None, True))]
-        #: Where the ordinary lines begin that end at the present one.
-        self._ordinary = 0
         #: The last line whose comment was looked for.
         self._commented = -1
 
@@ -144,7 +138,7 @@ class _Scan(Pieces):
             self._leave(len(indent), at, begin)
         around = self._blocks[-1]
         if not indent.startswith(around.indent):
-            raise _Unsure
+            raise Unsure
         if len(indent) > len(around.indent):
             self._blocks.append(_Block(indent, around.scope))
 
@@ -158,41 +152,15 @@ class _Scan(Pieces):
             if definition is None:
                 continue
             if length > outer:
-                raise _Unsure
+                raise Unsure
             if has_comments:
                 at = self._behind_comments(at, begin, len(indent))
             self._close(definition, self._trimmed(at))
-
-    def _behind_comments(self, at: int, begin: int, length: int) -> int:
-        text = self._text
-        while at < begin:
-            end = text.index("\n", at) + 1
-            line = text[at:end]
-            stripped = line.lstrip(" \t")
-            if stripped.startswith("#") and len(line) - len(stripped) < length:
-                break
-            if stripped.startswith(("\f", "\r")) and "#" in stripped:
-                raise _Unsure
-            at = end
-        return at
 
     def _close(self, definition: _Definition, end: int) -> None:
         place, start, head, middle, tail = definition
         row = f"{head}\t{self._line_of(end)}\t{middle}\t{self._columns(end)}\t{start}\t{end}\t{tail}"
         self.symbols[place] = row
-
-    def _trimmed(self, end: int) -> int:
-        """The end of a body that ends with the line in front of ``end``."""
-        text = self._text
-        while text[end - 1] in _SPACES:
-            end -= 1
-        if text[end] != "\n":
-            # A comment goes to the very end of its line.
-            below, above = text.find("\n", end) + 1, text.rfind("\n", 0, end) + 1
-            line = text[above:below]
-            if "#" in line and (line.lstrip(SPACES).startswith("#") or self._has_comment(above, below)):
-                end = below - 1
-        return end
 
     def _telling(self, at: int, begin: int, start: int) -> _Place:
         """A line that says something."""
@@ -202,15 +170,19 @@ class _Scan(Pieces):
             end, (below, below_start) = self._decorator_end(start)
             decorated_by_comment |= "#" in text[end:below]
             if not text.startswith(text[begin:start], below, below_start):
-                raise _Unsure
+                raise Unsure
             begin, start = below, below + start - begin
         if first != begin:
             found = (lines.in_class if text.startswith("class", start) else lines.in_function)(text, start)
             if found[1] is None:
-                raise _Unsure
+                raise Unsure
             return self._definition(found, at, first, begin, text[begin:start], has_comment=decorated_by_comment)
         if lines.COMPOUND.match(text, start) and (inline := lines.inline().match(text, start)):
             start = inline.end()
+            if text[start] == "#":
+                # A comment that is as long as a type.
+                self._ordinary = begin
+                return self._place_behind(text.index("\n", start) + 1)
         return self._place_behind(self._statements(begin, start))
 
     def _decorator_end(self, start: int) -> tuple[int, tuple[int, int]]:
@@ -222,7 +194,7 @@ class _Scan(Pieces):
         decorator = lines.simple(self._text, start + 1)
         line_end = lines.END.match(self._text, decorator) if decorator else None
         if line_end is None:
-            raise _Unsure
+            raise Unsure
         end, below, below_start = self._place_behind(line_end.end())
         return end, (below, below_start)
 
@@ -243,9 +215,9 @@ class _Scan(Pieces):
             body = lines.indentation(text, colon).end()
             doc = self._docstring(body)
         elif body - below <= outer or not text.startswith(indent, below):
-            raise _Unsure
-        elif (said := found[6]) is not None:
-            doc = docstring_of(beginning(said)) or ""
+            raise Unsure
+        elif (literal := found[6]) is not None:
+            doc = self._said(literal)
         else:
             doc = self._docstring(body) if text[body] in "fF" else None
         if doc is None:
@@ -253,7 +225,7 @@ class _Scan(Pieces):
             doc = self._comment_above(first) if first > at + 1 and text.find("#", at, first) >= 0 else None
             if doc is None and has_comment:
                 if "#" in text[text.rfind("\n", 0, max(0, first - 1)) + 1 : first]:
-                    raise _Unsure
+                    raise Unsure
                 doc = self._comment_above(begin, is_decorated=True)
         name = found[1]
         if not self._is_ascii or len(name) > MAX_NAME:
@@ -271,7 +243,7 @@ class _Scan(Pieces):
             self._ordinary, end = below, at_end
             if next_begin > end + 1 and text.find("#", end, next_begin) >= 0:
                 end = self._behind_comments(end, next_begin, body - below)
-            end = end - 1 if text[end - 2] not in _SPACES else self._trimmed(end)
+            end = end - 1 if text[end - 2] not in TRAILING else self._trimmed(end)
             last_line = self._line = line + text.count("\n", start, end)
             self._counted_to = end
             last_column = end - text.rfind("\n", 0, end) - 1 if self._is_ascii else self._columns(end)
@@ -308,11 +280,11 @@ class _Scan(Pieces):
         while not is_over:
             after = lines.AFTER.match(self._text, lines.simple(self._text, end) or end)
             if after is None:
-                raise _Unsure
+                raise Unsure
             end, is_over = after.end(), after[1] is None
         found = (lines.in_function if scope.kind in _FUNCTIONS else lines.in_class)(self._text, body, end)
         if found[1] is not None or found.start(7) != end:
-            raise _Unsure
+            raise Unsure
         return end
 
     def _docstring(self, body: int) -> str | None:
@@ -322,51 +294,17 @@ class _Scan(Pieces):
             return None
         found = lines.DOCSTRING.match(text, body)
         if found is not None:
-            return docstring_of(beginning(found[1])) or ""
+            return self._said(found[1])
         if text[body] in "fF" and ('"' in text[body : body + 3] or "'" in text[body : body + 3]):
-            raise _Unsure
+            raise Unsure
         return None
 
-    def _comment_above(self, first: int, *, is_decorated: bool = False) -> str | None:
-        """The comment in front of the line that begins there, or between it and its decorators."""
-        text = self._text
-        top = bottom = first
-        while top:
-            above = text.rfind("\n", 0, top - 1) + 1
-            line = text[above:top].lstrip(" \t")
-            if not line.startswith("#"):
-                break
-            if '"""' in line or "'''" in line or "\f" in line:
-                raise _Unsure
-            top = above
-        if top == bottom:
-            return None
-        line = text[above:top] if top else ""
-        if line.rstrip("\r\n").endswith("\\"):
-            raise _Unsure
-        if "#" in line and not is_decorated and self._has_comment(above, top):
-            # It begins behind a statement, and says something of that.
-            return None
-        start = lines.indentation(text, top).end()
-        return comment_of(beginning(text[start : bottom - 1]))
-
-    def _has_comment(self, begin: int, end: int) -> bool:
-        """Whether a line that is not a comment ends with one. Its statement may begin far above."""
-        at = self._ordinary
-        while at <= begin:
-            at = lines.gap(self._text, at).end()
-            at = lines.indentation(self._text, at).end()
-            while statement := lines.simple(self._text, at + self._text.startswith("@", at)):
-                at = statement
-                at += self._text.startswith(";", at)
-                at = lines.indentation(self._text, at).end()
-            line = lines.END.match(self._text, at)
-            if line is None:
-                break
-            if line.end() == end:
-                return self._text.startswith("#", at)
-            at = line.end()
-        raise _Unsure
+    def _said(self, literal: str) -> str:
+        """The documentation in a string, empty when that says nothing."""
+        if literal[0] in "fF" and literal.count("{") != literal.count("}"):
+            # An expression may have the same quotes in it.
+            raise Unsure
+        return docstring_of(beginning(literal)) or ""
 
     def _statements(self, begin: int, at: int) -> int:
         """Simple statements on one line, one of which says something."""
@@ -375,7 +313,7 @@ class _Scan(Pieces):
             end = self._statement(begin, at)
             after = lines.AFTER.match(text, end)
             if after is None:
-                raise _Unsure
+                raise Unsure
             if after[1] is None:
                 self._ordinary = begin
                 return after.end()
@@ -388,7 +326,7 @@ class _Scan(Pieces):
             return found.end()
         end = lines.simple(text, at)
         if not end:
-            raise _Unsure
+            raise Unsure
         if (found := lines.LAMBDA.match(text, at, end)) is not None:
             self._lambda(begin, at, found, end)
         elif self._blocks[-1].scope.kind in (None, "class") and (found := lines.CONSTANT.match(text, at, end)):
@@ -396,7 +334,7 @@ class _Scan(Pieces):
         elif (found := lines.TYPE.match(text, at)) is not None:
             self._type(begin, at, found, end)
         elif text.startswith(("def", "class", "import", "from", "@", "async", "type"), at):
-            raise _Unsure
+            raise Unsure
         return end
 
     def _import(self, statement: str, at: int) -> None:
@@ -419,11 +357,10 @@ class _Scan(Pieces):
 
     def _comprehended(self, at: int, end: int) -> int | None:
         """Where the element of a comprehension begins; None when the expression is none."""
-        bracket = lines.bracket().match(self._text, at)
-        if bracket is None:
-            raise _Unsure
-        inside = lines.nested().sub("", bracket[0][1:-1])
-        if self._text[bracket.end() : end].strip(SPACES) or lines.FOR.search(inside) is None:
+        inside, closed = lines.own(self._text, at)
+        if not closed:
+            raise Unsure
+        if self._text[closed:end].strip(SPACES) or lines.FOR.search(inside) is None:
             return None
         return lines.first(self._text, at + 1).end()
 
@@ -432,23 +369,29 @@ class _Scan(Pieces):
         if self._text.startswith("[", name_end):
             parameters = lines.bracket().match(self._text, name_end)
             if parameters is None:
-                raise _Unsure
+                raise Unsure
             name_end = parameters.end()
         if lines.EQUALS.match(self._text, name_end) is None:
-            raise _Unsure
+            raise Unsure
         self._assigned(begin, at, found[1], "type", end, None)
 
     def _lambda(self, begin: int, at: int, found: re.Match[str], end: int) -> None:
-        if found[3] is None or "lambda" in found[2]:
-            raise _Unsure
+        body, depth = found.end(), 1
+        while depth:
+            parameters = lines.parameters().match(self._text, body, end)
+            if parameters is None:
+                raise Unsure
+            body = parameters.end()
+            # Those of a lambda in them end first.
+            depth += 1 if parameters[1] != ":" else -1
         kind = "method" if self._blocks[-1].scope.kind == "class" else "function"
-        self._assigned(begin, at, found[1], kind, end, found.end())
+        self._assigned(begin, at, found[1], kind, end, body)
 
     def _assigned(self, begin: int, at: int, name: str, kind: str, end: int, body: int | None) -> None:
         text, around, rows = self._text, self._blocks[-1].scope, self.symbols
         end = at + len(text[at:end].rstrip(SPACES))
         if text[end - 1] == "\\":
-            raise _Unsure
+            raise Unsure
         if body is None:
             signature = field(first_line_of(as_text(text[at : min(end, at + LOOK_SIGNATURE)])))
         else:

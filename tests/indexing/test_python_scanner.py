@@ -113,6 +113,24 @@ KNOWN = {
     "spaces of other kinds": (
         "def f(a='\x1c', b='\u2003 \xa0',\fc=''):\n    '\x1d \x85'\nX = '\x1f\x0b'\n#\x1c\n# \xa0.\ndef g(): pass\n"
     ),
+    "chains": (
+        "# Why.\na = B = C = 1\nclass A:\n    # c\n    x.y = z = D = E = [1,\n2]  # t\n    ä = ß.X = Ü = K = 2\n"
+        "def f():\n  a = B = 1\na = B == 1\na = B = C == 1\nA=b=1\nc=D=2"
+    ),
+    "lambdas in chains": (
+        "# c\na = b.c = d = lambda: 1 # e\n"
+        "class A:\n    def f(self):\n        a=b=lambda *a: None\n    a = b = lambda: 1\n"
+    ),
+    "lambdas that are no functions": (
+        "x = f(a[1], key=lambda x: 1)\nz = [y for\n x in y], f(a[1], key=lambda x: 1)\nself.a = \\\n  lambda: 1\n"
+    ),
+    "parameters of lambdas": (
+        "f = lambda x=lambda: 1: x\nclass A:\n    f = lambda a=(1, # c\n 2), *b, c='#:', **d: \\\n   3\n"
+        "g = lambda x = lambda y = lambda z=1 : z : y() : x()\nh = lambda a=b'', c=d[1:2]!=3:{1:lambda: 2}\n"
+    ),
+    "expressions in documentation that is one": "def f():\n  f'''x{y}'''\nclass A:\n  F\"{b!r:>{c}}\"\n",
+    "comprehensions of many brackets": "X = [[[[[[a for b in c]]]]]]\nY = [[[[[[(1)]]]], '#]', x] for # ]\n z in y]\n",
+    "a comment as long as a type": f"if x:\n  y\nelse:  # {'c' * 100}\n  def f(): pass\n",
     "documentation that begins far below": "def f():\n    '''" + "\n" * 600 + "Says. " * 300 + "'''\n",
     "documentation of many lines": "class A:\n    '''" + "Says.\n      So. \n\n" * 90 + "'''\n",
     "documentation that ends in time": "def f():\n    '''" + "ä" * 499 + " \n" * 400 + "b'''\n",
@@ -122,6 +140,16 @@ KNOWN = {
 
 #: Each needs a tree.
 UNSURE = {
+    "two constants, neither of them first": "a = B = c = D = 1\n",
+    "a constant behind a constant and more": "A = b = C = 1\n",
+    "a lambda behind a constant": "a = B = c = lambda: 1\n",
+    "a lambda behind an attribute on the next line": "a = b.c = \\\n  lambda: 1\n",
+    "a chain on the next line": "a = \\\n  b = C = 1\n",
+    "a chain that goes on": "a = B = \\\n  1\n",
+    "a chain behind a semicolon": "x; a = B = 1\n",
+    "a lambda that ends nowhere": "f = lambda x: \\\n# c\n",
+    "expressions in documentation": "def f():\n    f'{x['a']}'\n",
+    "half of an expression in documentation": "def f():\n    f'{x['; y\n",
     "a bracket that is never closed": "x = (\ndef f(): pass\n",
     "brackets within brackets that are never closed": "x = " + "(" * 20 + ")" * 19 + "\n",
     "a string that is never closed": "def f(): pass\nx = '''\n",
@@ -130,7 +158,6 @@ UNSURE = {
     "no body": "def f():\nx = 1\n",
     "an indentation that fits nothing": "def f():\n        x = 1\n    def g(): pass\n",
     "tabs and spaces": "def f():\n    if x:\n\tdef g(): pass\n",
-    "two names, one of them telling": "a = B = 1\n",
     "a decorator of nothing": "@a\n",
     "an empty decorator": "@\ndef f(): pass\n",
     "an import of nothing that can be imported": "import a(b)\n",
@@ -139,13 +166,10 @@ UNSURE = {
     "a continued body that is the last": "def f(): x; \\\n",
     "a type that is none": "type in [x]\n",
     "a chain behind a string": "x['a'] = B = 1\n",
-    "a lambda in a chain": "a = b = lambda: 1\n",
     "old line ends": "def f(): pass\rdef g(): pass\r",
     "a continued constant": "X = 1 \\\n\n",
-    "a lambda in a lambda": "f = lambda x=lambda: 1: x\n",
     "a lambda on the next line": "f = \\\n  lambda: 1\n",
     "a lambda behind an annotation of several lines": "f: Callable[\n  [int], int\n] = lambda x: x\n",
-    "a string of expressions as documentation": "def f():\n    f'''x'''\n",
     "NUL": "def f(): pass\n\x00",
     "too many symbols": "def f(): pass\n" * 51,
 }
@@ -176,7 +200,7 @@ def test_what_the_lines_do_not_tell_for_sure_needs_a_tree(source: str) -> None:
 
 
 def test_what_needs_a_tree_gets_one(extractor: Extractor) -> None:
-    symbols, _ = extractor.extract(b"a = B = 1\n", seconds=10, max_symbols=50)
+    symbols, _ = extractor.extract(b"x; a = B = 1\n", seconds=10, max_symbols=50)
     assert [symbol.name for symbol in symbols] == ["B"]
 
 
