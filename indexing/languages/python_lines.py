@@ -60,7 +60,7 @@ _CONTINUED = r"\\\r?\n"
 _COMMENT = r"#[^\n]*+"
 #: The end of a logical line.
 _END = r"(?:\n|" + _COMMENT + r"\n|\r\n)"
-_GAP = _many(r"[ \t\r\f]*+" + _maybe(_COMMENT) + r"\n")
+_GAP = _many(r"[ \t\r\f]*+(?:\n|" + _COMMENT + r"\n)")
 
 
 def _string(quote: str) -> str:
@@ -101,8 +101,9 @@ _TYPE_BYTES: Final = 100
 
 #: What may begin a line that says something about symbols or imports, or be behind a semicolon or a colon.
 _TELLING = (
-    r"(?:def|class|import|from)\b|@|async[ \t]+def\b|type[ \t]+[A-Za-z_\x80-\xff]|"
-    + _NAME + _WS + rf"(?::[^=\n]{{{_TYPE_BYTES}}}|(?::[^=\n]*+)?=" + _WS + r"lambda\b)"
+    # As many ways to begin with a letter of their own as possible: those of other letters cost next to nothing.
+    r"def\b|class\b|import\b|from\b|@|async[ \t]+def\b|type[ \t]+[A-Za-z_\x80-\xff]|"
+    + _NAME + _WS + rf"(?:={_WS}lambda\b|:(?:[^=\n]{{{_TYPE_BYTES}}}|[^=\n]*+={_WS}lambda\b))"
 )  # fmt: skip
 
 
@@ -120,8 +121,8 @@ def _reader(keyword: str, telling: str) -> Callable[..., re.Match[str]]:
 
     The lines are as far indented as the first one, or further. One match tells nearly all of most definitions. Groups:
 
-    1. the name of the definition; this and the next three are of a definition only
-    2. nothing, behind the colon
+    1. the header of the definition up to its colon; this and the next three are of a definition only
+    2. its name
     3. nothing, where the line of the header ends; of a body below it only
     4. nothing, when there is none
     5. the indentation of the first line; this and what follows not behind the header of a body on the same line
@@ -129,13 +130,13 @@ def _reader(keyword: str, telling: str) -> Callable[..., re.Match[str]]:
     7. nothing, where the lines end
     8. the indentation of what follows, behind blank lines and comments
     """
-    header = keyword + r"[ \t]++(" + _NAME + r")" + _WS + r"(?=[(\[:])" + _HEAD + r":()"
+    header = r"(" + keyword + r"[ \t]++(" + _NAME + r")" + _WS + r"(?=[(\[:])" + _HEAD + r"):"
     below = r"(?:" + _WS + _END + r"()" + _GAP + r"|())"
     # Behind a semicolon and behind a colon something telling may stand as well: ``if x: import y``.
     more = r";" + _WS + r"(?!" + telling + r"|" + _ODD + r")|:" + _WS + r"(?!" + telling + r")"
     statements = r"(?!" + telling + r"|" + _ODD + r")" + _between(_IN_HEAD, _REST + r"|" + more)
     lines = _many(_GAP + r"(?P=indent)" + _WS + statements + _END)
-    first = r"(?=(?P<indent>[ \t]*+)(?:" + _DOCSTRING + r")?)"
+    first = r"(?=(?P<indent>[ \t]*+)(?:" + _DOCSTRING + r"|))"
     return _always(
         r"(?:" + header + below + r")?(?(4)|" + first + lines + r"()" + _GAP + r"([ \t]*+))",
     )

@@ -57,10 +57,9 @@ class Pieces:
         line = self._text.rfind("\n", 0, at) + 1
         return at - line if self._is_ascii else len(as_text(self._text[line:at]))
 
-    def _signature(self, start: int, end: int) -> str:
-        """That of what has a body, which begins at ``end``; in COPY's text format."""
-        text = self._text[start:end]
-        if self._is_plain and end - start <= MAX_SIGNATURE and "  " not in text and "\n" not in text:
+    def _signature(self, text: str) -> str:
+        """That of what has a body, up to where that begins; in COPY's text format."""
+        if self._is_plain and len(text) <= MAX_SIGNATURE and "  " not in text and "\n" not in text:
             text = text.rstrip(SIGNATURE_END)
         else:
             text = signature_of(as_text(text[:LOOK_SIGNATURE]))

@@ -30,6 +30,10 @@ _READERS = {"def": lines.in_function, "asy": lines.in_function, "cla": lines.in_
 _IMPORTS = frozenset({"imp", "fro"})
 
 
+#: A NamedTuple's own way to make one takes twice as long.
+_new = tuple.__new__
+
+
 class _Scope(NamedTuple):
     """What is around a line. ``kind`` is None for the file."""
 
@@ -39,7 +43,7 @@ class _Scope(NamedTuple):
     #: Whether what is in it can be used elsewhere.
     is_exporting: bool
     #: The kind of a ``def`` in it.
-    function: str = "function"
+    function: str
 
 
 class _Definition(NamedTuple):
@@ -59,9 +63,9 @@ class _Block(NamedTuple):
 
     indent: str
     scope: _Scope
-    definition: _Definition | None = None
+    definition: _Definition | None
     #: How far the definition itself is indented.
-    outer: int = 0
+    outer: int
 
 
 def scan(source: bytes, max_symbols: int) -> tuple[Sequence[Symbol], Sequence[Import]] | None:
@@ -93,7 +97,7 @@ class _Scan(Comments):
         self.names: list[str] = []
         #: Rows without ordinal and line -> line.
         self.imports: dict[str, int] = {}
-        self._blocks = [_Block("", _Scope(NULL, None, True))]
+        self._blocks = [_Block("", _Scope(NULL, None, True, "function"), None, 0)]
         #: The last line whose comment was looked for.
         self._commented = -1
 
@@ -140,27 +144,27 @@ class _Scan(Comments):
         if not indent.startswith(around.indent):
             raise Unsure
         if len(indent) > len(around.indent):
-            self._blocks.append(_Block(indent, around.scope))
+            self._blocks.append(_new(_Block, (indent, around.scope, None, 0)))
 
     def _leave(self, length: int, at: int, begin: int) -> None:
         """Leave the blocks that are indented further; comments indented as they are belong to them."""
-        text = self._text
+        text, blocks = self._text, self._blocks
         at_end = begin == len(text)
-        has_comments = begin > at and text.find("#", at, begin) >= 0
-        while len(self._blocks) > 1 and (at_end or len(self._blocks[-1].indent) > length):
-            indent, _scope, definition, outer = self._blocks.pop()
+        has_comments = begin > at + 1 and text.find("#", at, begin) >= 0
+        while (at_end or len(blocks[-1].indent) > length) and len(blocks) > 1:
+            indent, _scope, definition, outer = blocks.pop()
             if definition is None:
                 continue
             if length > outer:
                 raise Unsure
             if has_comments:
                 at = self._behind_comments(at, begin, len(indent))
-            self._close(definition, self._trimmed(at))
+            self._close(definition, at - 1 if text[at - 2] not in TRAILING else self._trimmed(at))
 
     def _close(self, definition: _Definition, end: int) -> None:
         place, start, head, middle, tail = definition
-        row = f"{head}\t{self._line_of(end)}\t{middle}\t{self._columns(end)}\t{start}\t{end}\t{tail}"
-        self.symbols[place] = row
+        last_line, last_column = self._line_of(end), self._columns(end)
+        self.symbols[place] = f"{head}\t{last_line}\t{middle}\t{last_column}\t{start}\t{end}\t{tail}"
 
     def _telling(self, at: int, begin: int, start: int) -> _Place:
         """A line that says something."""
@@ -206,15 +210,17 @@ class _Scan(Comments):
         ``first``: where its decorators begin, or else where its line does, which is ``begin``; ``at``: the end of the
         line in front. ``has_comment``: between decorators.
         """
-        text, (parent, _kind, is_exporting, function) = self._text, self._blocks[-1].scope
+        text, rows, (parent, _kind, is_exporting, function) = self._text, self.symbols, self._blocks[-1].scope
         # One by one: all spans at once take longer than those that are needed.
-        colon, at_end, outer = found.end(2), found.end(7), len(indent)
-        (below, body), (next_begin, next_start) = found.span(5), found.span(8)
+        signature, name, at_end, (below, body), (next_begin, next_start) = (
+            found[1], found[2], found.end(7), found.span(5), found.span(8)
+        )  # fmt: skip
+        outer = len(indent)
         start = begin + outer
         if below < 0:
-            body = lines.indentation(text, colon).end()
+            body = lines.indentation(text, found.end(1) + 1).end()
             doc = self._docstring(body)
-        elif body - below <= outer or not text.startswith(indent, below):
+        elif body - below <= outer or (outer and text[below : below + outer] != indent):
             raise Unsure
         elif (literal := found[6]) is not None:
             doc = self._said(literal)
@@ -227,18 +233,16 @@ class _Scan(Comments):
                 if "#" in text[text.rfind("\n", 0, max(0, first - 1)) + 1 : first]:
                     raise Unsure
                 doc = self._comment_above(begin, is_decorated=True)
-        name = found[1]
+        said = field(doc) if doc else NULL
+        kind = "class" if signature[0] == "c" else function
         if not self._is_ascii or len(name) > MAX_NAME:
             name = as_text(name)[:MAX_NAME]
-        kind = "class" if text[start] == "c" else function
         exported = is_exporting and (name[0] != "_" or is_exported(name))
-        signature = self._signature(start, colon)
+        signature = self._signature(signature)
+        self.names.append(name)
         # The definition begins behind everything that was counted so far.
         line = self._line + text.count("\n", self._counted_to, start)
-        said = field(doc) if doc else NULL
-        rows = self.symbols
-        self.names.append(name)
-        if below >= 0 and at_end > below and next_start - next_begin <= outer:
+        if at_end > below >= 0 and next_start - next_begin <= outer:
             # All of its body is known. Only comments can be between that and what follows.
             self._ordinary, end = below, at_end
             if next_begin > end + 1 and text.find("#", end, next_begin) >= 0:
@@ -253,19 +257,15 @@ class _Scan(Comments):
             )
             return at_end, next_begin, next_start
         self._line, self._counted_to = line, start
-        definition = _Definition(
-            len(rows),
-            start,
-            f"{len(rows)}\t{name}\t{kind}\t{line}",
-            f"{signature}\t{parent}\t{outer + 1}",
-            f"{said}\t{exported}",
-        )
+        head, middle = f"{len(rows)}\t{name}\t{kind}\t{line}", f"{signature}\t{parent}\t{outer + 1}"
+        definition = _new(_Definition, (len(rows), start, head, middle, f"{said}\t{exported}"))
         rows.append("")
         self._ordinary = begin
         qualified = name if parent == NULL else f"{parent}.{name}"[:MAX_PARENT]
-        scope = _Scope(qualified, kind, exported, "method") if kind == "class" else _Scope(qualified, kind, False)
+        is_class = kind == "class"
+        scope = _new(_Scope, (qualified, kind, exported and is_class, "method" if is_class else "function"))
         if below >= 0:
-            self._blocks.append(_Block(text[below:body], scope, definition, outer))
+            self._blocks.append(_new(_Block, (text[below:body], scope, definition, outer)))
             if at_end == below:
                 return found.end(3), next_begin, next_start
             self._ordinary = below
@@ -395,7 +395,7 @@ class _Scan(Comments):
         if body is None:
             signature = field(first_line_of(as_text(text[at : min(end, at + LOOK_SIGNATURE)])))
         else:
-            signature = self._signature(at, body)
+            signature = self._signature(text[at:body])
         name = as_text(name)[:MAX_NAME]
         # Of several on a line the first one has the comment.
         is_first = "\n" not in text[begin:at] and self._commented != begin
@@ -403,6 +403,8 @@ class _Scan(Comments):
         line, column, doc = self._line_of(at), self._columns(at) + 1, self._comment_above(begin) if is_first else None
         exported = around.is_exporting and is_exported(name)
         self.names.append(name)
-        head, middle = f"{len(rows)}\t{name}\t{kind}\t{line}", f"{signature}\t{around.qualified}\t{column}"
-        rows.append("")
-        self._close(_Definition(len(rows) - 1, at, head, middle, f"{field(doc)}\t{exported}"), end)
+        last_line, last_column = self._line_of(end), self._columns(end)
+        rows.append(
+            f"{len(rows)}\t{name}\t{kind}\t{line}\t{last_line}\t{signature}\t{around.qualified}\t{column}\t{last_column}"
+            f"\t{at}\t{end}\t{field(doc)}\t{exported}"
+        )
