@@ -20,6 +20,7 @@ from indexing.found import Symbol
 from indexing.frames import Parsed
 from indexing.priority import Priority
 from indexing.texts import as_utf8, line_count
+from indexing.written import last_end
 
 #: Exit code of a parser that cannot load a language: a wheel is missing or broken.
 CANNOT_LOAD = 70
@@ -90,7 +91,8 @@ def _lines(source: bytes, symbols: Sequence[Symbol]) -> int:
     """The last symbol knows how many lines end before its own end, so that few are counted."""
     if not symbols:
         return line_count(source)
-    return symbols[-1].last_line - 1 + line_count(source, symbols[-1].end_byte or 0)
+    last_line, end = last_end(symbols)
+    return last_line - 1 + line_count(source, end)
 
 
 def _shifted(symbol: Symbol, shift: int | None) -> Symbol:

@@ -11,6 +11,10 @@ from indexing.found import Import, Symbol
 #: What is no value.
 NULL = "\\N"
 
+#: Columns of a symbol, behind its ordinal.
+_LAST_LINE = 1 + Symbol._fields.index("last_line")
+_END = 1 + Symbol._fields.index("end_byte")
+
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _MEANT = {"n": "\n", "t": "\t", "r": "\r"}
 
@@ -55,6 +59,14 @@ def written_imports(rows: Sequence[str]) -> Written[Import]:
     return Written(rows, (), _import)
 
 
+def last_end(symbols: Sequence[Symbol]) -> tuple[int, int]:
+    """Line and byte where the last of some symbols ends, which may be written ones."""
+    if isinstance(symbols, Written):
+        fields = symbols.rows[-1].split("\t")
+        return int(fields[_LAST_LINE]), int(fields[_END])
+    return symbols[-1].last_line, symbols[-1].end_byte or 0
+
+
 def field(value: object) -> str:
     """A text, a number or None in COPY's text format."""
     if type(value) is str:
@@ -65,12 +77,11 @@ def field(value: object) -> str:
 
 def texts(line: str) -> list[str]:
     """The texts of a line, none of which is NULL, as they were."""
-    fields = line.split("\t")
-    return fields if "\\" not in line else [_meant(each) for each in fields]
+    return [_meant(each) for each in line.split("\t")] if "\\" in line else line.split("\t")
 
 
 def _meant(text: str) -> str:
-    return _ESCAPE.sub(lambda found: _MEANT.get(found[1], found[1]), text)
+    return _ESCAPE.sub(lambda found: _MEANT.get(found[1], found[1]), text) if "\\" in text else text
 
 
 def _text(text: str) -> str | None:

@@ -275,11 +275,12 @@ def parameters() -> re.Pattern[str]:
 
 #: A line that ends in the way of old.
 RETURN: Final = _compiled(r"\r(?!\n)")
-#: Assignments to several names of which one is telling, or with the telling word on a line of its own. Groups: one that
-#: does not matter behind another constant; one that matters only where an annotation goes over lines; one that does
-#: not matter where what is assigned to is no name.
+#: Assignments to several names of which one is telling, or with the telling word on a line of its own. Groups, of which
+#: each is nothing: behind one that does not matter behind another constant; one that matters only where an annotation
+#: goes over lines; one that does not matter where what is assigned to is no name.
 CHAIN: Final = _compiled(
-    # One way to begin, so that the search goes from one to the next without a look at what is between.
-    r"=[ \t]*+(?:(" + _CONSTANT + r"[ \t]*+=(?!=))|(lambda\b)|" + _NAME + r"[ \t]*+=[ \t]*+lambda|"
-    r"(\\)\r?\n\s*+lambda)"
+    # One way to begin, so that the search goes from one to the next without a look at what is between. Each way to go
+    # on begins with a sign of its own.
+    r"=[ \t]*+(?:" + _CONSTANT + r"[ \t]*+=(?!=)()|lambda\b()|" + _NAME + r"[ \t]*+=[ \t]*+lambda|"
+    r"\\\r?\n\s*+lambda())"
 )
