@@ -20,6 +20,8 @@ from indexing.languages.python_pieces import SPACES, Unsure, as_text, beginning
 from indexing.wording import LOOK_SIGNATURE, docstring_of, first_line_of
 from indexing.written import NULL, field, written_imports, written_symbols
 
+#: The body of most that have it on the line of their header.
+_STUB = "...\n"
 _FUNCTIONS = frozenset({"function", "method"})
 
 #: Where the next line that says something is: the end of the line in front, its beginning, its first character.
@@ -215,11 +217,11 @@ class _Scan(Comments):
         signature, name, at_end, (below, body), (next_begin, next_start) = (
             found[1], found[2], found.end(7), found.span(5), found.span(8)
         )  # fmt: skip
-        outer = len(indent)
+        outer, is_stub = len(indent), False
         start = begin + outer
         if below < 0:
             body = lines.indentation(text, found.end(1) + 1).end()
-            doc = self._docstring(body)
+            doc, is_stub = self._docstring(body), text.startswith(_STUB, body)
         elif body - below <= outer or (outer and text[below : below + outer] != indent):
             raise Unsure
         elif (literal := found[6]) is not None:
@@ -242,12 +244,16 @@ class _Scan(Comments):
         self.names.append(name)
         # The definition begins behind everything that was counted so far.
         line = self._line + text.count("\n", self._counted_to, start)
-        if at_end > below >= 0 and next_start - next_begin <= outer:
+        if is_stub or (at_end > below >= 0 and next_start - next_begin <= outer):
             # All of its body is known. Only comments can be between that and what follows.
-            self._ordinary, end = below, at_end
-            if next_begin > end + 1 and text.find("#", end, next_begin) >= 0:
-                end = self._behind_comments(end, next_begin, body - below)
-            end = end - 1 if text[end - 2] not in TRAILING else self._trimmed(end)
+            if is_stub:
+                self._ordinary, end = begin, body + len(_STUB) - 1
+                at_end, next_begin, next_start = self._place_behind(end + 1)
+            else:
+                self._ordinary, end = below, at_end
+                if next_begin > end + 1 and text.find("#", end, next_begin) >= 0:
+                    end = self._behind_comments(end, next_begin, body - below)
+                end = end - 1 if text[end - 2] not in TRAILING else self._trimmed(end)
             last_line = self._line = line + text.count("\n", start, end)
             self._counted_to = end
             last_column = end - text.rfind("\n", 0, end) - 1 if self._is_ascii else self._columns(end)

@@ -131,6 +131,10 @@ KNOWN = {
     "expressions in documentation that is one": "def f():\n  f'''x{y}'''\nclass A:\n  F\"{b!r:>{c}}\"\n",
     "comprehensions of many brackets": "X = [[[[[[a for b in c]]]]]]\nY = [[[[[[(1)]]]], '#]', x] for # ]\n z in y]\n",
     "a comment as long as a type": f"if x:\n  y\nelse:  # {'c' * 100}\n  def f(): pass\n",
+    "stubs": (
+        "class A:\n    # c\n    def f(self): ...\n    # d\n    @e\n    def g(self) -> int: ...\n\n# h\n"
+        "def i(): ...\n    # j\nx\ndef k(): ...  # l\nclass M: ...\n# n\nX = 1  # o\ndef p(): ...\n"
+    ),
     "documentation that begins far below": "def f():\n    '''" + "\n" * 600 + "Says. " * 300 + "'''\n",
     "documentation of many lines": "class A:\n    '''" + "Says.\n      So. \n\n" * 90 + "'''\n",
     "documentation that ends in time": "def f():\n    '''" + "ä" * 499 + " \n" * 400 + "b'''\n",
