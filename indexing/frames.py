@@ -35,8 +35,6 @@ _NO_SIGNS = bytes(byte for byte in range(256) if byte not in b"\t\n")
 #: In COPY's text format.
 _FLAGS = {None: NULL, True: "True", False: "False"}
 
-#: In COPY's text format.
-
 
 class Parsed(NamedTuple):
     """What is in one file. ``lines`` is None when it is not text or was not read to the end."""

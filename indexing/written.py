@@ -27,10 +27,8 @@ class Written(Sequence[_Row]):
     Whoever makes them has no tuple to make of each, and whoever sends them has none to look at.
     """
 
-    def __init__(self, rows: Sequence[str], names: Sequence[str], read: Callable[[str], _Row]) -> None:
+    def __init__(self, rows: Sequence[str], read: Callable[[str], _Row]) -> None:
         self.rows = rows
-        #: Those of symbols, as often as there are symbols.
-        self.names = names
         self._read: Callable[[str], _Row] = read
 
     def __len__(self) -> int:
@@ -49,14 +47,14 @@ class Written(Sequence[_Row]):
     __hash__ = None  # type: ignore[assignment]
 
 
-def written_symbols(rows: Sequence[str], names: Sequence[str]) -> Written[Symbol]:
-    """Symbols as their rows; ``names`` are theirs."""
-    return Written(rows, names, _symbol)
+def written_symbols(rows: Sequence[str]) -> Written[Symbol]:
+    """Symbols as their rows."""
+    return Written(rows, _symbol)
 
 
 def written_imports(rows: Sequence[str]) -> Written[Import]:
     """Imports as their rows."""
-    return Written(rows, (), _import)
+    return Written(rows, _import)
 
 
 def last_end(symbols: Sequence[Symbol]) -> tuple[int, int]:
@@ -73,11 +71,6 @@ def field(value: object) -> str:
         # A table for str.translate takes five times as long for the short texts that these are.
         return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
     return NULL if value is None else str(value)
-
-
-def texts(line: str) -> list[str]:
-    """The texts of a line, none of which is NULL, as they were."""
-    return [_meant(each) for each in line.split("\t")] if "\\" in line else line.split("\t")
 
 
 def _meant(text: str) -> str:

@@ -31,7 +31,6 @@ _Place = tuple[int, int, int]
 _READERS = {"def": lines.in_function, "asy": lines.in_function, "cla": lines.in_class}
 _IMPORTS = frozenset({"imp", "fro"})
 
-
 #: A NamedTuple's own way to make one takes twice as long.
 _new = tuple.__new__
 
@@ -86,7 +85,7 @@ def scan(source: bytes, max_symbols: int) -> tuple[Sequence[Symbol], Sequence[Im
     if len(scan.symbols) > max_symbols:
         return None
     imports = [f"{ordinal}\t{line}\t{wanted}" for ordinal, (wanted, line) in enumerate(scan.imports.items())]
-    return written_symbols(scan.symbols, scan.names), written_imports(imports)
+    return written_symbols(scan.symbols), written_imports(imports)
 
 
 class _Scan(Comments):
@@ -94,9 +93,8 @@ class _Scan(Comments):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        #: Rows, and the names in them.
+        #: Rows.
         self.symbols: list[str] = []
-        self.names: list[str] = []
         #: Rows without ordinal and line -> line.
         self.imports: dict[str, int] = {}
         self._blocks = [_Block("", _Scope(NULL, None, True, "function"), None, 0)]
@@ -241,7 +239,6 @@ class _Scan(Comments):
             name = as_text(name)[:MAX_NAME]
         exported = is_exporting and (name[0] != "_" or is_exported(name))
         signature = self._signature(signature)
-        self.names.append(name)
         # The definition begins behind everything that was counted so far.
         line = self._line + text.count("\n", self._counted_to, start)
         if is_stub or (at_end > below >= 0 and next_start - next_begin <= outer):
@@ -408,7 +405,6 @@ class _Scan(Comments):
         self._commented = begin
         line, column, doc = self._line_of(at), self._columns(at) + 1, self._comment_above(begin) if is_first else None
         exported = around.is_exporting and is_exported(name)
-        self.names.append(name)
         last_line, last_column = self._line_of(end), self._columns(end)
         rows.append(
             f"{len(rows)}\t{name}\t{kind}\t{line}\t{last_line}\t{signature}\t{around.qualified}\t{column}\t{last_column}"
