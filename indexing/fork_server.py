@@ -10,6 +10,9 @@ alone: whatever a file does to it, the next repository gets another one.
                         {"dismiss": number}, a line: the same, and nobody waits for it
     server -> parent    for each end a line, the number and the exit code
 
+Two parsers are kept ready while no other one runs: to fork takes a fifth of a small commit, and so does the memory that
+each parser has to itself once it has parsed something. They have seen nothing but a sample of ours.
+
 It ends with its parent, and all parsers with it.
 """
 
@@ -22,13 +25,27 @@ import signal
 import socket
 import sys
 from collections import deque
-from typing import Any, NoReturn
+from contextlib import suppress
+from select import select
+from typing import Any, NamedTuple, NoReturn
 
 from indexing import parser
 
 #: How much is read of the socket at once, in bytes and in descriptors.
 _READ_BYTES = 1 << 16
 _READ_DESCRIPTORS = 64
+
+
+#: Parsers that are kept ready, and so long no parser must have run before they are made, in seconds.
+_SPARES = 2
+_QUIET_SECONDS = 0.05
+
+
+class _Spare(NamedTuple):
+    """A parser that waits for its descriptors and limits."""
+
+    pid: int
+    socket: socket.socket
 
 
 def main() -> None:
@@ -43,6 +60,7 @@ class _Server:
         self._parsers: dict[int, int] = {}
         self._descriptors: deque[int] = deque()
         self._loaded: set[str] = set()
+        self._spares: deque[_Spare] = deque()
 
     def run(self, languages: list[str]) -> None:
         self._load(languages)
@@ -53,10 +71,13 @@ class _Server:
                 for line in lines:
                     self._answer(json.loads(line))
         finally:
-            for pid in self._parsers.values():
+            for pid in (*self._parsers.values(), *(spare.pid for spare in self._spares)):
                 os.kill(pid, signal.SIGKILL)
 
     def _receive(self) -> bytes:
+        # Not at once behind a parser: its job has something to store first.
+        if not self._parsers and len(self._spares) < _SPARES and not select([self._control], [], [], _QUIET_SECONDS)[0]:
+            self._make_spares()
         try:
             received, descriptors, _flags, _address = socket.recv_fds(self._control, _READ_BYTES, _READ_DESCRIPTORS)
         except ConnectionError:
@@ -66,7 +87,9 @@ class _Server:
 
     def _answer(self, request: dict[str, Any]) -> None:
         if "fork" in request:
-            self._load(request["languages"])
+            if self._load(request["languages"]):
+                # Each of them would have to load it once more.
+                self._drop_spares()
             self._fork(request["fork"], request["limits"])
         elif "dismiss" in request:
             self._end(request["dismiss"])
@@ -74,23 +97,24 @@ class _Server:
             exit_code = self._end(request["end"])
             self._control.sendall(json.dumps([request["end"], exit_code]).encode() + b"\n")
 
-    def _load(self, languages: list[str]) -> None:
-        """Load languages, unless they are. One that cannot be loaded is the parser's to report."""
-        for language in languages:
-            if language not in self._loaded:
-                self._loaded.add(language)
-                parser.preload(language)
-                # What is loaded stays in memory that all parsers share: a collector would write to it.
-                gc.collect()
-                gc.freeze()
+    def _load(self, languages: list[str]) -> bool:
+        """Load languages, unless they are; whether one was not. One that cannot be loaded is the parser's to report."""
+        new = [language for language in languages if language not in self._loaded]
+        for language in new:
+            self._loaded.add(language)
+            parser.preload(language)
+            # What is loaded stays in memory that all parsers share: a collector would write to it.
+            gc.collect()
+            gc.freeze()
+        return bool(new)
 
     def _fork(self, number: int, limits: list[Any]) -> None:
         batches, answers = self._descriptors.popleft(), self._descriptors.popleft()
         try:
-            pid = os.fork()
-            if pid == 0:
-                self._become_parser(batches, answers, limits)
-            self._parsers[number] = pid
+            while self._spares and number not in self._parsers:
+                self._hand_over(self._spares.popleft(), number, limits, [batches, answers])
+            if number not in self._parsers:
+                self._hand_over(self._make_spare(is_urgent=True), number, limits, [batches, answers])
         except OSError:
             # Too many processes: the parent finds that its end is closed.
             pass
@@ -98,19 +122,57 @@ class _Server:
             os.close(batches)
             os.close(answers)
 
-    def _become_parser(self, batches: int, answers: int, limits: list[Any]) -> NoReturn:
+    def _hand_over(self, spare: _Spare, number: int, limits: list[Any], descriptors: list[int]) -> None:
+        try:
+            with spare.socket:
+                socket.send_fds(spare.socket, [json.dumps(limits).encode()], descriptors)
+            self._parsers[number] = spare.pid
+        except ConnectionError:
+            # Somebody killed it while it waited.
+            os.waitpid(spare.pid, 0)
+
+    def _make_spares(self) -> None:
+        # Too many processes: then there are none, and each parser is forked when it is asked for.
+        with suppress(OSError):
+            while len(self._spares) < _SPARES:
+                self._spares.append(self._make_spare())
+
+    def _drop_spares(self) -> None:
+        while self._spares:
+            spare = self._spares.popleft()
+            spare.socket.close()
+            os.waitpid(spare.pid, 0)
+
+    def _make_spare(self, *, is_urgent: bool = False) -> _Spare:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            pid = os.fork()
+            if pid == 0:
+                ours.close()
+                self._become_parser(theirs, is_urgent=is_urgent)
+            return _Spare(pid, ours)
+
+    def _become_parser(self, control: socket.socket, *, is_urgent: bool) -> NoReturn:
         exit_code = 1
         try:
             self._control.close()
-            # Other parsers' ends, of requests that came with this one: held here they would never be closed.
+            # Other parsers' ends: held here they would never be closed.
+            for spare in self._spares:
+                spare.socket.close()
             for descriptor in self._descriptors:
                 os.close(descriptor)
             os.setsid()
-            os.dup2(batches, 0)
-            os.dup2(answers, 1)
-            os.close(batches)
-            os.close(answers)
-            parser.serve(*limits)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            if not is_urgent:
+                parser.warm_up()
+            limits, descriptors, _flags, _address = socket.recv_fds(control, _READ_BYTES, 2)
+            if not limits:
+                os._exit(0)
+            control.close()
+            for descriptor, place in zip(descriptors, (0, 1), strict=True):
+                os.dup2(descriptor, place)
+                os.close(descriptor)
+            parser.serve(*json.loads(limits))
             exit_code = 0
         finally:
             # At once, whatever was raised: what is behind the fork is the server's.

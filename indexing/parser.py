@@ -28,6 +28,46 @@ CANNOT_LOAD = 70
 #: Objects made until the collector looks for cycles: rows have none, and a file has so many of them.
 _GARBAGE_OBJECTS = 50_000
 
+#: Something of most that there is in a source, and how often it is parsed: the interpreter gets faster at what comes
+#: again.
+_SAMPLE = b'''"""What it is."""
+
+import os
+from pathlib import Path as P, PurePath
+
+#: A comment.
+NAME = {"a": [1, 2], "b": (3,)}
+add = lambda a, b=1: a + b
+
+
+class Sample(Base):
+    """Says so.
+
+    And more.
+    """
+
+    kind: str = "x"
+
+    @property
+    def value(self) -> int:
+        """Of it."""
+        # Nothing.
+        if self.kind == "y" and (os.name or P):
+            return self.other[1:2]
+        return None
+
+    def _set(
+        self,
+        value: int,
+    ) -> None:
+        for each in range(value):
+            print(f"{each!r}", end="")
+
+
+async def run(sample, *rest, **more): ...
+'''
+_WARM_TIMES = 3
+
 #: How far into a JavaScript file its ``@flow`` comment is looked for, in bytes.
 _FLOW_LOOK_BYTES = 1000
 
@@ -59,6 +99,12 @@ def preload(language: str) -> None:
     # Whatever it is, the parser that needs the language says so.
     with suppress(Exception):
         _extractor(language)
+
+
+def warm_up() -> None:
+    """Parse a sample, so that what that needs is there when there is something to parse."""
+    for _ in range(_WARM_TIMES):
+        frames.encode_parsed(parse("python", _SAMPLE, 1.0, 100))
 
 
 def parse(language: str, content: bytes, seconds: float, max_symbols: int) -> Parsed:

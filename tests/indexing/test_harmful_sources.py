@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,27 @@ def _servers() -> set[int]:
 
 
 def _parsers() -> set[int]:
+    """Those that were given to a job."""
+    return _children_of_servers() - _ready()
+
+
+def _ready() -> set[int]:
+    """Those that wait for a job."""
+    found = set()
+    for pid in _children_of_servers():
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/fd/0").readlink() == Path(os.devnull):
+                found.add(pid)
+    return found
+
+
+def _all_ready() -> set[int]:
+    """The same, as soon as each server has as many as it is to have."""
+    wait_until(lambda: len(_ready()) == 2 * len(_servers()), 10, "some are missing")
+    return _ready()
+
+
+def _children_of_servers() -> set[int]:
     return {pid for server in _servers() for pid in _children_of(server)}
 
 
@@ -237,7 +259,7 @@ def test_no_process_is_left_when_a_run_is_stopped_at_a_hung_parser(index: Index,
 
     with pytest.raises(Stop):
         index.run(repository.url, on_progress=stop, parser_command=PARSER_WITH_TRICKS)
-    assert _parsers() == set()
+    wait_until(lambda: not _parsers(), 10, "it is still there")
 
 
 def test_parsers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
@@ -271,6 +293,41 @@ def test_each_job_gets_parsers_of_its_own(index: Index, make_repository: Make) -
     index.run(other.url, limits=limits, parser_command=PARSER_WITH_TRICKS)
     names = index.rows("SELECT name FROM indexing.symbols ORDER BY blob_id")
     assert names == [("remembered",), ("remembered",), ("nothing",)]
+
+
+def test_parsers_are_ready_before_a_job_and_others_behind_it() -> None:
+    forks.start()
+    before = _all_ready()
+    with Parsers(Limits(parse_processes=2)) as running:
+        assert len(list(running.parse([Task(str(n), "python", b"A = 1") for n in range(100)], lambda: None))) == 100
+        given = _parsers()
+        assert len(given) == 2
+        assert given <= before
+    assert not _all_ready() & given
+
+
+def test_a_parser_that_was_killed_while_it_waited_is_nobodys_fault() -> None:
+    forks.start()
+    ours = [pid for pid in _servers() if b"indexing.fork_server" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    before = _all_ready() & {pid for server in ours for pid in _children_of(server)}
+    assert len(before) >= 2
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(_is_running, before)), 10, "they still run")
+    with Parsers(Limits(parse_processes=1)) as running:
+        ((_, rows),) = running.parse([Task("0", "python", b"A = 1")], lambda: None)
+    assert (rows.symbol_count, rows.skip_reason) == (1, None)
+
+
+def test_a_language_that_is_new_to_the_server_is_loaded_once_for_all_parsers() -> None:
+    command = forks.COMMAND[: forks.COMMAND.index("python")]
+    forks.start(command)
+    before = _all_ready()
+    with Parsers(Limits(parse_processes=1), command=command) as running:
+        ((_, rows),) = running.parse([Task("0", "go", b"package a\nfunc F() {}\n")], lambda: None)
+        assert rows.symbol_count == 1
+        (pid,) = [pid for pid in _parsers() if "tree_sitter_go" in Path(f"/proc/{pid}/maps").read_text()]
+        assert pid not in before
 
 
 def test_a_fork_server_that_was_killed_is_replaced(index: Index, make_repository: Make) -> None:
