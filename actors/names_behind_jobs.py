@@ -58,7 +58,7 @@ class NamesBehindJobs(Middleware):
                 return
             self._waiting.clear()
             try:
-                with opened_connection() as connection:
+                with opened_connection("indexq names") as connection:
                     take_names(connection, self._check)
             except _Stopped:
                 return
