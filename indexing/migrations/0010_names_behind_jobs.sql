@@ -11,6 +11,9 @@
 --   names              each name once, for fuzzy search; names that nothing has any more may stay
 --   unnamed_contents   contents whose names are not in names yet, a row for each batch that was stored
 
+-- Jobs of the release before wait here until the names are copied: none that they add may be missing.
+LOCK TABLE symbol_names IN SHARE MODE;
+
 DO $$
 DECLARE
   place text := (SELECT quote_ident(n.nspname) FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
