@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -166,12 +167,45 @@ def test_a_collection_takes_names_over(index: Index, make_repository: Make) -> N
     assert (taken(index), waiting(index)) == (["f"], 0)
 
 
-def test_names_of_the_release_before_are_kept_and_its_workers_may_add_more(empty_database: str, tmp_path: Path) -> None:
-    before = tmp_path / "migrations"
+def migrate_to_the_release_before(url: str, directory: Path) -> None:
+    before = directory / "migrations"
     before.mkdir()
     for migration in sorted(MIGRATIONS.glob("*.sql"))[:9]:
         shutil.copy(migration, before)
-    migrate(empty_database, schema="indexing", directory=before)
+    migrate(url, schema="indexing", directory=before)
+
+
+def test_names_that_are_added_while_they_are_moved_are_not_lost(empty_database: str, tmp_path: Path) -> None:
+    migrate_to_the_release_before(empty_database, tmp_path)
+    add = "INSERT INTO indexing.symbol_names (name) VALUES (%s)"
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    def add_late(connection: Any) -> None:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(add, ("late",))
+
+    with closing(psycopg2.connect(empty_database)) as early, closing(psycopg2.connect(empty_database)) as late:
+        index = Index(empty_database, early)
+        # Given a job that has added a name and has not committed, and one that adds another behind the migration,
+        with early.cursor() as cursor:
+            cursor.execute(add, ("early",))
+        moving = threading.Thread(
+            target=migrate, args=(empty_database,), kwargs={"schema": "indexing", "directory": MIGRATIONS}
+        )
+        moving.start()
+        wait_until(lambda: len(index.rows(waiting)) == 1)
+        adding = threading.Thread(target=add_late, args=(late,))
+        adding.start()
+        wait_until(lambda: len(index.rows(waiting)) == 2)
+        # When the first one commits, then both names are there.
+        early.commit()
+        moving.join()
+        adding.join()
+        assert taken(index) == ["early", "late"]
+
+
+def test_names_of_the_release_before_are_kept_and_its_workers_may_add_more(empty_database: str, tmp_path: Path) -> None:
+    migrate_to_the_release_before(empty_database, tmp_path)
     with closing(psycopg2.connect(empty_database)) as connection:
         index = Index(empty_database, connection)
         with connection, connection.cursor() as cursor:
