@@ -29,7 +29,7 @@ class Language(NamedTuple):
 
 
 _TABLE: Final = (
-    Language("python", 4, (".py", ".pyi", ".pyw"), "python:GRAMMATICAL"),
+    Language("python", 5, (".py", ".pyi", ".pyw"), "python:GRAMMATICAL"),
     Language("javascript", 5, (".js", ".mjs", ".cjs", ".jsx"), "javascript:GRAMMATICAL"),
     Language("typescript", 5, (".ts", ".mts", ".cts"), "typescript:TYPESCRIPT"),
     Language("tsx", 5, (".tsx",), "typescript:TSX"),

@@ -168,10 +168,9 @@ DOCSTRING: Final = _compiled(_DOCSTRING)
 DECORATOR: Final = _compiled(
     r"@(?!" + _ODD + r"|[#\r\n])" + _between(_IN_STATEMENT, _REST) + _END + r"()" + _GAP + r"([ \t]*+)"
 )
+_ASSIGNED = r"=(?!=)" + _WS + _maybe(r"([\[({])")
 #: Groups: the name; what is assigned, when it is a bracket.
-CONSTANT: Final = _compiled(
-    r"(" + _CONSTANT + r")" + _WS + _maybe(r":(?!=)[^=\n]*+") + r"(?:=(?!=)" + _WS + _maybe(r"([\[({])") + r")?"
-)
+CONSTANT: Final = _compiled(r"(" + _CONSTANT + r")" + _WS + r"(?=[:=](?!=))" + _maybe(r":[^=\n]*+") + _maybe(_ASSIGNED))
 #: Group 1: the name. Up to its parameters.
 LAMBDA: Final = _compiled(r"(" + _NAME + r")" + _WS + _maybe(r":[^=\n]*+") + r"=" + _WS + r"lambda\b")
 #: Group 1: the name.

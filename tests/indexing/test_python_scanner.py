@@ -19,6 +19,7 @@ Rows = tuple[list[Symbol], list[Import]]
 
 #: Each is read by its lines.
 KNOWN = {
+    "changed, no constant": "CASES = []\nCASES += list(\n  map(str, (1,))); COUNT += 1\nNAME.add(1); A: int\n",
     "nothing": "",
     "no line end": "def f(): pass",
     "a body's comments": (
