@@ -38,6 +38,9 @@ _WEAR: Final = {"python": 0.125}
 #: A file of more bytes is not parsed beside another such one.
 _LARGE_BYTES: Final = 192 * KIB
 
+#: What a file takes beside what its bytes take, as bytes.
+_FILE_BYTES: Final = 512
+
 #: A parser with so many files before it gets more: it is not to wait while the parent reads or stores.
 _AHEAD_FILES: Final = 48
 
@@ -258,7 +261,7 @@ class _Parser:
         if not self.tasks:
             self.patience.renew()
         self.tasks.extend(batch)
-        size = sum(len(task.content) for task in batch)
+        size = sum(map(_size, batch))
         self.given_bytes += size
         self.waiting_bytes += size
         self._worn_bytes += sum(len(task.content) * _WEAR.get(task.language, 1.0) for task in batch)
@@ -294,7 +297,7 @@ class _Parser:
                 self.pid = frames.decode_ready(body)
             while self.tasks and (body := frames.unpack(self._received)) is not None:
                 answers.append((self.tasks[0], frames.decode_parsed(body)))
-                self.waiting_bytes -= len(self.tasks.popleft().content)
+                self.waiting_bytes -= _size(self.tasks.popleft())
                 self.patience.renew()
         except ValueError:
             return answers, False
@@ -307,6 +310,10 @@ class _Parser:
     def dismiss(self) -> None:
         """End it without waiting for that."""
         self._fork.dismiss()
+
+
+def _size(task: Task) -> int:
+    return len(task.content) + _FILE_BYTES
 
 
 def _has_large(tasks: Iterable[Task]) -> bool:

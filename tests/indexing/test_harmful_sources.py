@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,10 @@ def _is_running(pid: int) -> bool:
         return False
 
 
+def _state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def _children_of(pid: int) -> set[int]:
     found = set()
     for task in Path(f"/proc/{pid}/task").iterdir():
@@ -74,10 +78,17 @@ def _ready() -> set[int]:
     return found
 
 
-def _all_ready() -> set[int]:
-    """The same, as soon as each server has as many as it is to have."""
-    wait_until(lambda: len(_ready()) == 2 * len(_servers()), 10, "some are missing")
-    return _ready()
+def _ready_of(command: Sequence[str]) -> set[int]:
+    """Those of one server, as soon as it has as many as it is to have."""
+    line = "".join(f"{word}\0" for word in command).encode()
+
+    def found() -> set[int]:
+        servers = [pid for pid in _servers() if Path(f"/proc/{pid}/cmdline").read_bytes() == line]
+        ready = _ready()
+        return {pid for server in servers for pid in _children_of(server) & ready}
+
+    wait_until(lambda: len(found()) == 2, 10, "some are missing")
+    return found()
 
 
 def _children_of_servers() -> set[int]:
@@ -297,23 +308,22 @@ def test_each_job_gets_parsers_of_its_own(index: Index, make_repository: Make) -
 
 def test_parsers_are_ready_before_a_job_and_others_behind_it() -> None:
     forks.start()
-    before = _all_ready()
+    before = _ready_of(forks.COMMAND)
     with Parsers(Limits(parse_processes=2)) as running:
         assert len(list(running.parse([Task(str(n), "python", b"A = 1") for n in range(100)], lambda: None))) == 100
         given = _parsers()
         assert len(given) == 2
         assert given <= before
-    assert not _all_ready() & given
+    assert not _ready_of(forks.COMMAND) & given
 
 
 def test_a_parser_that_was_killed_while_it_waited_is_nobodys_fault() -> None:
     forks.start()
-    ours = [pid for pid in _servers() if b"indexing.fork_server" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    before = _all_ready() & {pid for server in ours for pid in _children_of(server)}
-    assert len(before) >= 2
+    before = _ready_of(forks.COMMAND)
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not any(map(_is_running, before)), 10, "they still run")
+    # To its very end: as long as it has its socket open, it could be given a job.
+    wait_until(lambda: all(_state_of(pid) == "Z" for pid in before), 10, "they still run")
     with Parsers(Limits(parse_processes=1)) as running:
         ((_, rows),) = running.parse([Task("0", "python", b"A = 1")], lambda: None)
     assert (rows.symbol_count, rows.skip_reason) == (1, None)
@@ -322,7 +332,7 @@ def test_a_parser_that_was_killed_while_it_waited_is_nobodys_fault() -> None:
 def test_a_language_that_is_new_to_the_server_is_loaded_once_for_all_parsers() -> None:
     command = forks.COMMAND[: forks.COMMAND.index("python")]
     forks.start(command)
-    before = _all_ready()
+    before = _ready_of(command)
     with Parsers(Limits(parse_processes=1), command=command) as running:
         ((_, rows),) = running.parse([Task("0", "go", b"package a\nfunc F() {}\n")], lambda: None)
         assert rows.symbol_count == 1

@@ -42,7 +42,7 @@ TINY = Scale(
     idle_after=0.1,
     idle_seconds=0.5,
     idle_queues=(1, 3),
-    neighbour_seconds=1.0,
+    neighbour_seconds=3.0,
 )
 
 #: Answers of each measure, and who must be in them.
