@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
@@ -99,6 +100,31 @@ def test_a_worker_is_ready_to_parse_and_takes_names_over_behind_each_job_and_whe
     again.send_signal(signal.SIGTERM)
     assert again.wait() == 0
     again.remove()
+
+
+def test_a_worker_makes_the_tables_of_the_index_and_refuses_those_of_a_newer_release(
+    empty_database: str, tmp_path: Path
+) -> None:
+    def ask(statement: str) -> list[tuple[object, ...]]:
+        with closing(psycopg2.connect(empty_database)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall()
+
+    worker = start(empty_database, tmp_path)
+    assert ask("SELECT count(*) FROM indexing.index_jobs") == [(0,)]
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    worker.remove()
+    newer = """'{"version": 9999}'"""
+    ask(
+        f"INSERT INTO indexing.migration SELECT (jsonb_populate_record(m, {newer})).* FROM indexing.migration AS m "
+        "WHERE version = 1 RETURNING version"
+    )
+    command: list[str | bytes | Path] = [sys.executable, "-m", "dramatiq", "actors", "-p", "1", "-t", "1"]
+    refused = Command(command, {"SUPABASE_DB_URL": empty_database}, tmp_path)
+    assert refused.wait() == 3
+    assert "expected schema indexing to have version" in refused.stderr
+    refused.remove()
 
 
 def test_a_worker_without_git_does_not_start_and_says_why(database: str, tmp_path: Path) -> None:
