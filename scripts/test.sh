@@ -11,10 +11,11 @@ cd "$ROOT"
 if [ $# -eq 0 ]; then "$VENV_PYTHON" scripts/audit.py; fi
 # Most tests wait for a process or a server: four at a time keep two cores busy. A file stays together: it shares its server.
 "$VENV_PYTHON" -m pytest -n 4 --dist loadfile "$@"
-# The queue's correctness and fault suites once more, through a pgbouncer in transaction mode. Not when a part was asked for.
+# The queue's correctness and fault suites once more, through a pgbouncer in transaction mode, three at a time since they
+# wait for its few sessions. Not when a part was asked for.
 if [ $# -eq 0 ]; then
   if PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null; then
-    exec "$VENV_PYTHON" -m pytest -n 4 --dist loadfile --pooler tests/leasequeue tests/faults tests/actors
+    exec "$VENV_PYTHON" -m pytest -n 3 --dist loadfile --pooler tests/leasequeue tests/faults tests/actors
   fi
   echo "SKIPPED: the suites through a transaction pooler. Nothing of it was tested: apt-get install pgbouncer" >&2
 fi

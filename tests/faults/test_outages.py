@@ -70,8 +70,9 @@ def test_after_an_outage_of_three_leases_every_worker_keeps_its_job_and_ends_tha
     for _ in range(2):
         start_workers(url=own_url, processes=2, threads=1, heartbeat=0.3, lease=1.5)
     for number in range(2):
-        own_actors.work.send(f"ends meanwhile {number}", 1.5)
-        own_actors.work.send(f"ends later {number}", 7.0)
+        # Longer than it takes until the last one is found, where nothing rings.
+        own_actors.work.send(f"ends meanwhile {number}", 3.5)
+        own_actors.work.send(f"ends later {number}", 9.5)
     wait_until(lambda: sql(RUNNING) == [(4,)], 10, "the jobs were not started")
 
     own_server.stop(immediate=True)
