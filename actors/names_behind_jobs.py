@@ -6,7 +6,6 @@ import logging
 import threading
 from typing import Any
 
-import psycopg2
 from dramatiq.middleware import Middleware
 
 from indexing import jobs
@@ -18,6 +17,9 @@ log = logging.getLogger("indexq.names")
 
 #: Jobs that end within so many seconds are looked at together.
 GATHER_SECONDS = 1.0
+
+#: So often it looks for what others have left, in seconds: a worker that died, a database that was away.
+LOOK_SECONDS = 60.0
 
 #: How long a worker that ends waits for it. What is left then is rolled back, and the next worker's.
 LEAVE_SECONDS = 2.0
@@ -53,7 +55,7 @@ class NamesBehindJobs(Middleware):
 
     def _run(self) -> None:
         while True:
-            self._waiting.wait()
+            self._waiting.wait(LOOK_SECONDS)
             if self._stopping.is_set():
                 return
             self._waiting.clear()
@@ -62,8 +64,8 @@ class NamesBehindJobs(Middleware):
                     take_names(connection, self._check)
             except _Stopped:
                 return
-            except psycopg2.Error as error:
-                # The next job's end is the next try, and a job takes over what has waited for a minute.
+            except Exception as error:  # noqa: BLE001 whatever it was, it must not be the last try
+                # The next one is behind the next job, or in a minute.
                 log.warning("names_left: %s", str(error).strip())
             self._stopping.wait(GATHER_SECONDS)
 

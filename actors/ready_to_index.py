@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from dramatiq.middleware import Middleware
 
-import indexing.migrations
 from broker import settings
 from indexing import forks, git
 from indexing.errors import GitUnavailable, TransientIndexError
-from indexing.queries import SCHEMA
+from indexing.queries import MIGRATIONS, SCHEMA
 from leasequeue import DatabaseUnavailable, QueueError, migrations, pooling
 from leasequeue.middleware import BootFailed
 from leasequeue.queries import Queries
@@ -45,4 +43,4 @@ def _migrate() -> None:
     url = settings.supabase_db_url
     direct_url = settings.supabase_db_direct_url or None
     url = pooling.url_for_migrations(url, direct_url, Queries(settings.queue_schema), log)
-    migrations.migrate(url, schema=SCHEMA, directory=Path(indexing.migrations.__path__[0]))
+    migrations.migrate(url, schema=SCHEMA, directory=MIGRATIONS)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import click
 
-import indexing.migrations
-from indexing.queries import SCHEMA
+from indexing.queries import MIGRATIONS, SCHEMA
 from leasequeue import migrations, pooling
 from leasequeue.queries import Queries
 from settings import Settings, check_connection, load_settings
@@ -49,7 +47,7 @@ def migrate(is_uninstall: bool, lose_jobs: bool, dry_run: bool, yes: bool, as_js
         uninstall(settings, url, lose_jobs=lose_jobs, dry_run=dry_run, yes=yes, as_json=as_json)
         return
     done = []
-    wanted = {settings.queue_schema: migrations.DIRECTORY, SCHEMA: Path(indexing.migrations.__path__[0])}
+    wanted = {settings.queue_schema: migrations.DIRECTORY, SCHEMA: MIGRATIONS}
     for schema, directory in wanted.items():
         run = migrations.migrate(url, schema=schema, directory=directory)
         version = migrations.latest(directory)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
-import indexing.migrations
-from indexing.queries import SCHEMA
+from indexing.queries import MIGRATIONS, SCHEMA
 from leasequeue import limits
 from leasequeue.removal import COUNT_LIMIT, Found, Removal
 from settings import Settings
@@ -20,7 +18,7 @@ from .output import print_json
 
 def uninstall(settings: Settings, url: str, *, lose_jobs: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Remove the schemas of queue, index and rate limits for good. Raises CommandFailed with what speaks against it."""
-    others = {SCHEMA: Path(indexing.migrations.__path__[0]), limits.schema_of(settings.queue_schema): limits.DIRECTORY}
+    others = {SCHEMA: MIGRATIONS, limits.schema_of(settings.queue_schema): limits.DIRECTORY}
     removal = Removal(url, settings.queue_schema, others, lease=settings.lease_seconds)
     found = removal.look()
     if not as_json:

@@ -19,8 +19,8 @@ from typing import IO, Final, Literal, NamedTuple
 from indexing import git
 from indexing.errors import TransientIndexError
 
-#: Longest time without a look at the caller's wishes, in milliseconds.
-_WAKE_MS: Final = 200
+#: Longest time without a look at the caller's wishes, in seconds.
+_WAKE_SECONDS: Final = 0.2
 
 #: What the kernel keeps of answers that are not read yet, and how much is read at once, in bytes: each time, the other
 #: threads of this process may have to be waited for.
@@ -81,6 +81,8 @@ class CatFile:
         """Start the process, so that it is ready when it is asked. GitUnavailable."""
         if self._process is not None:
             return
+        if self._errors is not None:
+            self._errors.close()
         self._errors = tempfile.TemporaryFile(dir=Path(self._environment["HOME"]))  # noqa: SIM115 it stays open
         self._process = git.start(
             self._arguments,
@@ -116,11 +118,10 @@ class CatFile:
     def close(self) -> None:
         """End the process. It may be asked again."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        with process:
-            if process.returncode is None:
-                git.kill_group(process.pid)
+        if process is not None:
+            with process:
+                if process.returncode is None:
+                    git.kill_group(process.pid)
         if self._errors is not None:
             self._errors.close()
 
@@ -135,12 +136,15 @@ class CatFile:
         poll = select.poll()
         poll.register(stdin, select.POLLOUT)
         poll.register(stdout, select.POLLIN)
-        deadline = time.monotonic() + self._timeout_seconds
+        began = looked = time.monotonic()
         while len(answers) < len(names):
-            ready = poll.poll(_WAKE_MS)
-            if not ready:
+            ready = poll.poll(_WAKE_SECONDS * 1000)
+            # By the clock: a git that is slow may have something to say all the time.
+            now = time.monotonic()
+            if now > looked + _WAKE_SECONDS:
+                looked = now
                 on_wait()
-                if time.monotonic() > deadline:
+                if now > began + self._timeout_seconds:
                     raise TransientIndexError(
                         f"expected git cat-file to answer within {self._timeout_seconds:g} s, and it did not"
                     )

@@ -141,6 +141,7 @@ class _Server:
         while self._spares:
             spare = self._spares.popleft()
             spare.socket.close()
+            os.kill(spare.pid, signal.SIGKILL)
             os.waitpid(spare.pid, 0)
 
     def _make_spare(self, *, is_urgent: bool = False) -> _Spare:
@@ -162,7 +163,9 @@ class _Server:
             for descriptor in self._descriptors:
                 os.close(descriptor)
             os.setsid()
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            # The server's end of its socket: only the server is to hear from the parent.
+            os.close(0)
+            os.open(os.devnull, os.O_RDONLY)
             if not is_urgent:
                 parser.warm_up()
             limits, descriptors, _flags, _address = socket.recv_fds(control, _READ_BYTES, 2)

@@ -21,7 +21,7 @@ from typing import IO, Final
 from indexing.errors import GitUnavailable, TransientIndexError
 from indexing.location import mask
 
-#: The oldest git with everything used here: ``rev-parse --end-of-options`` that works, ``init --object-format``.
+#: The oldest git that this was written for: it knows repositories of SHA-256.
 OLDEST_VERSION: Final = (2, 31)
 
 #: Longest time without a look at the caller's wishes, in seconds.

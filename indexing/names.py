@@ -37,18 +37,17 @@ def leave_unnamed(cursor: Cursor, blob_ids: Collection[int]) -> None:
     cursor.execute(query("leave_unnamed"), {"blob_ids": list(blob_ids)})
 
 
-def take_names(connection: Connection, on_batch: Callable[[], None], *, older_than_seconds: float = 0.0) -> int:
+def take_names(connection: Connection, on_batch: Callable[[], None]) -> int:
     """Take over the names of contents that wait for it; returns how many batches of contents these were.
 
     Each transaction takes some batches; several may do this at once, each with other ones. ``on_batch`` is called
-    between them and may raise to stop. ``older_than_seconds``: only what has waited so long.
+    between them and may raise to stop.
     """
-    values = {"batches": _BATCHES, "older_than_seconds": older_than_seconds}
     total = 0
     while True:
         with connection, connection.cursor() as cursor:
             cursor.execute("SET LOCAL synchronous_commit TO off")
-            cursor.execute(query("take_names"), values)
+            cursor.execute(query("take_names"), {"batches": _BATCHES})
             ((taken,),) = cursor.fetchall()
         total += int(taken)
         if taken < _BATCHES:

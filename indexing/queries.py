@@ -12,6 +12,7 @@ from pathlib import Path
 
 #: The schema of every table here; migrations leave it to their runner's search_path.
 SCHEMA = "indexing"
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 _DIRECTORY = Path(__file__).parent / "sql"
 _NAME_LINE = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)

@@ -43,15 +43,14 @@ def no_pause() -> None:
 
 
 def tidy(connection: Connection, repository_id: str, keep_commits: int | None, on_batch: OnBatch = no_pause) -> None:
-    """What each job does on its way: a batch of what dead runs left, a page of unused contents and names that were left
-    behind where nobody looked for a while, and the repository's oldest commits.
+    """What each job does on its way: a batch of what dead runs left, a page of unused contents where nobody looked for
+    a while, and the repository's oldest commits.
 
     ``keep_commits``: how many commits of the repository stay beside the current one; None: all.
     """
     for listing_id in _abandoned(connection, limit=1):
         _remove_batch(connection, listing_id, KEPT_SECONDS)
-    if _collect_page(connection):
-        take_names(connection, on_batch, older_than_seconds=PAUSE_SECONDS)
+    _collect_page(connection)
     if keep_commits is not None:
         with connection, connection.cursor() as cursor:
             surplus = _surplus(cursor, repository_id, keep_commits)
@@ -121,21 +120,17 @@ def collect(connection: Connection, on_batch: OnBatch = no_pause) -> int:
     return removed
 
 
-def _collect_page(connection: Connection) -> bool:
-    """Remove the unused among the next contents, when it is time to; whether it is.
-
-    It holds the place in the search, then contents; it waits for none.
-    """
+def _collect_page(connection: Connection) -> None:
+    """Remove the unused among the next contents. It holds the place in the search, then contents; it waits for none."""
     with connection, connection.cursor() as cursor:
         cursor.execute(query("hold_collecting"), {"pause_seconds": PAUSE_SECONDS})
         place = cursor.fetchone()
         if place is None:
-            return False
+            return
         cursor.execute(query("page_of_blobs"), {"after": place[0], "limit": BATCH})
         page = [row[0] for row in cursor.fetchall()]
         _remove_unused(cursor, page, KEPT_SECONDS)
         cursor.execute(query("collected"), {"up_to": page[-1] if len(page) == BATCH else 0})
-        return True
 
 
 def _abandoned(connection: Connection, limit: int) -> list[int]:

@@ -14,16 +14,6 @@
 -- Jobs of the release before wait here until the names are copied: none that they add may be missing.
 LOCK TABLE symbol_names IN SHARE MODE;
 
-DO $$
-DECLARE
-  place text := (SELECT quote_ident(n.nspname) FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
-                  WHERE e.extname = 'pg_trgm');
-BEGIN
-  -- How many different trigrams a name has; 0 where there is no pg_trgm to say it.
-  EXECUTE format('CREATE FUNCTION trigram_count(name text) RETURNS integer IMMUTABLE PARALLEL SAFE RETURN %s',
-                 coalesce('cardinality(' || place || '.show_trgm(name))', '0'));
-END $$;
-
 CREATE TABLE names (
   name text COLLATE "C" NOT NULL,
   size integer NOT NULL,                                       -- trigrams; 0: none, or nobody knows
@@ -38,14 +28,19 @@ DECLARE
   -- Each a quarter more than the one before, which costs the fewest rows and the fewest indexes to look at.
   bounds integer[] := ARRAY[0, 1, 6, 8, 10, 12, 15, 19, 23, 29, 36, 45];
 BEGIN
+  -- How many different trigrams a name has; 0 where there is no pg_trgm to say it.
+  EXECUTE format('CREATE FUNCTION trigram_count(name text) RETURNS integer IMMUTABLE PARALLEL SAFE RETURN %s',
+                 coalesce('cardinality(' || place || '.show_trgm(name))', '0'));
   FOR part IN 1 .. cardinality(bounds) LOOP
     EXECUTE format('CREATE TABLE names_from_%s PARTITION OF names FOR VALUES FROM (%s) TO (%s)',
                    bounds[part], bounds[part], coalesce(bounds[part + 1]::text, 'MAXVALUE'));
   END LOOP;
   INSERT INTO names SELECT DISTINCT name, trigram_count(name) FROM symbol_names ORDER BY name;
   IF place IS NOT NULL THEN
-    -- Serves: names by likeness.
-    EXECUTE format('CREATE INDEX names_by_likeness ON names USING gin (name %s.gin_trgm_ops)', place);
+    -- Serves: names by likeness. Each search reads what is not sorted in yet, of all parts: little of it, also where
+    -- whoever takes names over does not own the index and may not have it sorted in.
+    EXECUTE format('CREATE INDEX names_by_likeness ON names USING gin (name %s.gin_trgm_ops) '
+                   'WITH (gin_pending_list_limit = 512)', place);
   ELSE
     -- Serves: the same, as far as that goes.
     CREATE INDEX names_by_likeness ON names (lower(name));
@@ -53,9 +48,8 @@ BEGIN
 END $$;
 
 CREATE TABLE unnamed_contents (
-  id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  blob_ids   bigint[] NOT NULL,
-  created_at timestamptz NOT NULL DEFAULT now()
+  id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  blob_ids bigint[] NOT NULL
 );
 
 DROP TABLE symbol_names;

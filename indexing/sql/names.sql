@@ -9,7 +9,6 @@ INSERT INTO indexing.unnamed_contents (blob_ids) VALUES (%(blob_ids)s);
 WITH taken AS (
   DELETE FROM indexing.unnamed_contents
    WHERE id IN (SELECT id FROM indexing.unnamed_contents
-                 WHERE created_at <= now() - make_interval(secs => %(older_than_seconds)s)
                  ORDER BY id
                  LIMIT %(batches)s
                    FOR UPDATE SKIP LOCKED)

@@ -102,6 +102,44 @@ def test_a_worker_is_ready_to_parse_and_takes_names_over_behind_each_job_and_whe
     again.remove()
 
 
+def test_names_whose_session_was_ended_are_taken_over_behind_the_next_job(
+    worker: Command, database: str, tmp_path: Path, sql: Sql
+) -> None:
+    ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'indexq names'"
+    first = Repository.make(tmp_path / "one", {"a.py": "def first(): pass\n"})
+    with closing(psycopg2.connect(database)) as holding, holding.cursor() as cursor:
+        # Given somebody who keeps names from being added, and an operator who ends whoever waits for that,
+        cursor.execute("LOCK TABLE indexing.names IN SHARE MODE")
+        queue_job(database, sql, first.url)
+        wait_until(
+            lambda: sql("SELECT status FROM indexing.index_jobs") == [("completed",)], 20, "the job waits for it"
+        )
+        wait_until(lambda: sql(ending), 20, "nobody waits")
+        wait_until(lambda: "names_left" in worker.stderr, 20, "it is not told")
+        holding.rollback()
+    # When another job ends, then the names of both are there.
+    queue_job(database, sql, Repository.make(tmp_path / "two", {"b.py": "def second(): pass\n"}).url)
+    both = [("first",), ("second",)]
+    wait_until(lambda: sql("SELECT name FROM indexing.names ORDER BY name") == both, 20, "they are not taken over")
+
+
+def test_names_that_others_have_left_are_looked_for_now_and_again(database: str, tmp_path: Path, sql: Sql) -> None:
+    program = (
+        "import time\n"
+        "from actors import names_behind_jobs\n"
+        "names_behind_jobs.LOOK_SECONDS = 0.2\n"
+        "names_behind_jobs.NamesBehindJobs().after_worker_boot(None, None)\n"
+        "time.sleep(60)\n"
+    )
+    # In the checkout, as the actors are.
+    command: list[str | bytes | Path] = [sys.executable, "-c", program, "actors"]
+    looking = Command(command, {"SUPABASE_DB_URL": database}, tmp_path)
+    for round_no in (1, 2):
+        sql("INSERT INTO indexing.unnamed_contents (blob_ids) VALUES ('{}')")
+        wait_until(lambda: sql("SELECT count(*) FROM indexing.unnamed_contents") == [(0,)], 20, f"round {round_no}")
+    looking.remove()
+
+
 def test_a_worker_makes_the_tables_of_the_index_and_refuses_those_of_a_newer_release(
     empty_database: str, tmp_path: Path
 ) -> None:

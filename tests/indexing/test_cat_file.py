@@ -126,3 +126,16 @@ def test_a_question_without_an_answer_ends_and_the_next_one_is_not_answered_by_i
     asked.close()
     assert answer is not None
     assert answer.oid == oid
+
+
+def test_a_git_that_says_a_little_all_the_time_is_stopped_and_has_a_time_limit_too(tmp_path: Path) -> None:
+    slow = tmp_path / "bin"
+    slow.mkdir()
+    (slow / "git").write_text('#!/bin/sh\nwhile read -r name; do echo "$name missing"; sleep 0.05; done\n')
+    (slow / "git").chmod(0o755)
+    environment = git.environment(tmp_path) | {"PATH": f"{slow}:{os.environ['PATH']}"}
+    asked = CatFile("--batch-check", environment, timeout_seconds=0.5)
+    looks: list[None] = []
+    with pytest.raises(TransientIndexError, match="did not"):
+        asked.ask(["1" * 40] * 1000, lambda: looks.append(None))
+    assert looks

@@ -340,6 +340,23 @@ def test_a_language_that_is_new_to_the_server_is_loaded_once_for_all_parsers() -
         assert pid not in before
 
 
+def test_a_few_files_go_to_all_parsers_alike_and_so_do_empty_ones() -> None:
+    for content in (b"A = 1\n" * 1000, b""):
+        with Parsers(Limits(parse_processes=2)) as running:
+            tasks = [Task(str(n), "python", content) for n in range(24)]
+            assert len(list(running.parse(tasks, lambda: None))) == 24
+            given = [each.given_bytes for each in running._running]
+            assert min(given) >= sum(given) / 3, given
+
+
+def test_parsers_that_wait_end_with_their_server() -> None:
+    forks.start()
+    before = _ready_of(forks.COMMAND)
+    for pid in _servers():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(_is_running, before)), 10, "they wait for nobody")
+
+
 def test_a_fork_server_that_was_killed_is_replaced(index: Index, make_repository: Make) -> None:
     forks.start(PARSER_WITH_TRICKS)
     before = _servers()

@@ -94,7 +94,7 @@ def test_two_take_over_different_contents_at_the_same_time(index: Index, monkeyp
     store(index, rows_of(same, other), oid="b")
     with closing(psycopg2.connect(index.url)) as first, first.cursor() as cursor:
         # Given one that has taken the first contents and has not committed,
-        cursor.execute(indexing.queries.query("take_names"), {"batches": 1, "older_than_seconds": 0})
+        cursor.execute(indexing.queries.query("take_names"), {"batches": 1})
         # When another comes, then it takes the second, waits for the name that both have, and neither fails.
         second = threading.Thread(target=names.take_names, args=(index.connection, upkeep.no_pause))
         second.start()
@@ -120,23 +120,11 @@ def test_it_stops_between_two_transactions_and_goes_on_later(index: Index, monke
     assert taken(index) == ["first", "second", "third"]
 
 
-def test_names_that_nobody_took_over_are_taken_by_a_later_job(index: Index, make_repository: Make) -> None:
-    one, other = (make_repository({"a.py": f"def {name}(): pass\n"}, name) for name in ("one", "other"))
-    index.run(one.url)
-    # Given names that wait for less than a minute, when a job comes, then it leaves them to whoever is at them.
-    forget_last_look = "UPDATE indexing.collecting SET at = '-infinity' RETURNING 1"
-    index.rows(forget_last_look)
-    index.run(other.url)
-    assert (taken(index), waiting(index)) == ([], 2)
-    # Given that one has waited longer, then the next job takes it over.
-    index.rows(
-        "UPDATE indexing.unnamed_contents SET created_at = now() - interval '61 s'"
-        " WHERE id = (SELECT min(id) FROM indexing.unnamed_contents) RETURNING 1"
-    )
-    index.rows(forget_last_look)
-    other.commit({"b.py": "x = 1\n"})
-    index.run(other.url)
-    assert taken(index) == ["one"]
+def test_no_job_waits_for_whoever_holds_the_names(index: Index, make_repository: Make) -> None:
+    with closing(psycopg2.connect(index.url)) as holding, holding.cursor() as cursor:
+        cursor.execute("LOCK TABLE indexing.names")
+        index.run(make_repository({"a.py": "def f(): pass\n"}).url)
+    assert waiting(index) == 1
 
 
 def test_contents_that_are_removed_before_their_turn_leave_no_names(index: Index, make_repository: Make) -> None:

@@ -85,7 +85,7 @@ def test_names_of_a_few_contents_are_taken_over_and_searched_without_a_look_at_t
             cursor = _Explaining(real)
             explained: Any = cursor
             assert "name_77_1" in names.similar_names(explained, "name_77_1")
-            cursor.execute(query("take_names"), {"batches": 8, "older_than_seconds": 0})
+            cursor.execute(query("take_names"), {"batches": 8})
         assert all("Seq Scan on symbols " not in plan for plan in cursor.plans), cursor.plans
         assert "Seq Scan on names_from_10 " not in cursor.plans[-1]
 
