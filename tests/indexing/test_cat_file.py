@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from git_repositories import Repository
 from waiting import wait_until
 
 from indexing import git, objects
-from indexing.cat_file import CatFile
+from indexing.cat_file import CatFile, Died
 from indexing.errors import TransientIndexError
 from indexing.limits import Limits
 from indexing.objects import ObjectStore
@@ -89,11 +90,15 @@ def test_a_git_that_was_killed_is_started_again(store: ObjectStore, repository: 
 
 
 def test_an_object_that_git_dies_of_is_the_only_one_that_is_missing(store: ObjectStore, repository: Repository) -> None:
-    asked = ids(repository)
-    damaged = asked[7]
+    # What cannot be packed smaller: its head is whole, so that git promises a content, and then has none.
+    repository.commit({"noise.bin": random.Random(1).randbytes(200_000)})
+    damaged = repository.git("rev-parse", "HEAD:noise.bin")
+    asked = [*ids(repository)[:7], damaged, *ids(repository)[7:]]
     loose = Path(repository.url) / ".git" / "objects" / damaged[:2] / damaged[2:]
     loose.chmod(0o644)
-    loose.write_bytes(loose.read_bytes()[:30])
+    loose.write_bytes(loose.read_bytes()[:100_000])
+    with pytest.raises(Died):
+        store._talks.contents.ask([damaged], git.nothing_to_do)
     answers = dict(store.contents(asked, git.nothing_to_do))
     assert [oid for oid, content in answers.items() if content is None] == [damaged]
 

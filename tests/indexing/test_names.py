@@ -89,20 +89,26 @@ def store(index: Index, rows: Rows, oid: str = "a") -> None:
 
 def test_two_take_over_different_contents_at_the_same_time(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "_BATCHES", 1)
-    same, other = (Symbol(name, "function", 1, 1, "", None) for name in ("same", "other"))
+    same, other, third = (Symbol(name, "function", 1, 1, "", None) for name in ("same", "other", "third"))
     store(index, rows_of(same))
+    store(index, rows_of(third), oid="c")
     store(index, rows_of(same, other), oid="b")
     with closing(psycopg2.connect(index.url)) as first, first.cursor() as cursor:
         # Given one that has taken the first contents and has not committed,
         cursor.execute(indexing.queries.query("take_names"), {"batches": 1})
-        # When another comes, then it takes the second, waits for the name that both have, and neither fails.
+        # When another comes, then it takes the next without a wait for that,
+        with index.connection, index.connection.cursor() as taking:
+            taking.execute("SET LOCAL lock_timeout TO '5s'")
+            taking.execute(indexing.queries.query("take_names"), {"batches": 1})
+        assert taken(index) == ["third"]
+        # and waits for the name that the one behind has as well, and neither fails.
         second = threading.Thread(target=names.take_names, args=(index.connection, upkeep.no_pause))
         second.start()
         blocked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         wait_until(lambda: bool(index.rows(blocked)))
         first.commit()
         second.join()
-    assert (taken(index), waiting(index)) == (["other", "same"], 0)
+    assert (taken(index), waiting(index)) == (["other", "same", "third"], 0)
 
 
 def test_it_stops_between_two_transactions_and_goes_on_later(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
