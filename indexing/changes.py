@@ -73,7 +73,7 @@ def _changes(output: BinaryIO) -> Iterator[_Change]:
 
 def _entries(store: ObjectStore, changes: list[_Change], *, has_cpp: bool) -> list[Entry]:
     blobs = [each.oid.decode() for each in changes if is_blob(each.mode)]
-    sizes = iter(store.few_sizes(blobs))
+    sizes = iter(store.sizes(blobs))
     return [
         entry_of(
             each.mode,

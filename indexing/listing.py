@@ -1,6 +1,6 @@
-"""What a commit contains, kept in two files on disk: git's list of paths, and the sizes of its blobs.
+"""What a commit contains, kept in a file on disk: git's list of paths, with the sizes of their blobs.
 
-``entries`` reads them again for each step, so that no step holds more than the entry at hand.
+``entries`` reads it again for each step, so that no step holds more than the entry at hand.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from indexing.objects import ObjectStore
 _SYMLINK_MODE: Final = b"120000"
 _SUBMODULE_MODE: Final = b"160000"
 
+#: What git says of the size of an object that is missing or cannot be read.
+_NO_SIZE: Final = b"BAD"
+
 #: How much of a list is read at a time, in bytes.
 _READ_BYTES: Final = 1 << 20
 
@@ -35,10 +38,9 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """The paths and sizes of one commit, in git's order; valid while both files are open."""
+    """The paths of one commit, in git's order; valid while the file is open."""
 
-    paths: BinaryIO
-    sizes: BinaryIO
+    lines: BinaryIO
     limits: Limits
     count: int
     #: Files that make ``.h`` C++ here.
@@ -46,10 +48,11 @@ class Listing:
 
     def entries(self) -> Iterator[Entry]:
         """Every path, from the beginning."""
-        self.sizes.seek(0)
-        for mode, oid, path in _tree_lines(self.paths):
-            size = None if mode == _SUBMODULE_MODE else size_of(self.sizes.readline())
-            yield entry_of(mode, oid, path, size, self.limits, has_cpp=self.cpp_sources > 0)
+        for line in fields_between_nuls(self.lines):
+            head, _, path = line.partition(b"\t")
+            mode, kind, oid, size = head.split()
+            size_bytes = int(size) if kind == b"blob" and size != _NO_SIZE else None
+            yield entry_of(mode, oid, path, size_bytes, self.limits, has_cpp=self.cpp_sources > 0)
 
 
 def entry_of(mode: bytes, oid: bytes, path: bytes, size: int | None, limits: Limits, *, has_cpp: bool) -> Entry:
@@ -80,34 +83,20 @@ def _skip_reason(mode: bytes, size: int | None, is_too_long: bool, limits: Limit
 @contextmanager
 def list_commit(store: ObjectStore, sha: str) -> Iterator[Listing]:
     """The listing of a commit, as long as the block runs. RepositoryTooLarge when the limits allow less."""
-    with (
-        tempfile.TemporaryFile(dir=store.home) as tree,
-        tempfile.TemporaryFile(dir=store.home) as sizes,
-        tempfile.TemporaryFile(dir=store.home) as oids,
-    ):
-        store.list_tree(sha, tree)
+    with tempfile.TemporaryFile(dir=store.home) as lines:
+        store.list_tree(sha, lines)
         count = cpp_sources = 0
-        for mode, oid, path in _tree_lines(tree):
+        for line in fields_between_nuls(lines):
             count += 1
             check_count(count, store.limits)
-            if is_blob(mode):
-                oids.write(oid + b"\n")
-            cpp_sources += languages.is_cpp_source(path)
-        oids.seek(0)
-        store.sizes(oids, sizes)
-        yield Listing(tree, sizes, store.limits, count, cpp_sources)
+            cpp_sources += languages.is_cpp_source(line.partition(b"\t")[2])
+        yield Listing(lines, store.limits, count, cpp_sources)
 
 
 def check_count(count: int, limits: Limits) -> None:
     """RepositoryTooLarge when a commit has more files than the limits allow."""
     if count > limits.max_files:
         raise RepositoryTooLarge(f"expected a commit of at most {limits.max_files} files, got more")
-
-
-def size_of(answer: bytes) -> int | None:
-    """From ``ID blob SIZE``; None for ``ID missing`` and for what is no blob."""
-    parts = answer.split()
-    return int(parts[2]) if len(parts) == 3 and parts[1] == b"blob" else None
 
 
 def fields_between_nuls(file: BinaryIO) -> Iterator[bytes]:
@@ -117,11 +106,3 @@ def fields_between_nuls(file: BinaryIO) -> Iterator[bytes]:
     while chunk := file.read(_READ_BYTES):
         *fields, rest = (rest + chunk).split(b"\x00")
         yield from fields
-
-
-def _tree_lines(listing: BinaryIO) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Mode, object id and path of each ``MODE KIND ID TAB PATH NUL``."""
-    for line in fields_between_nuls(listing):
-        head, _, path = line.partition(b"\t")
-        mode, _kind, oid = head.split(b" ")
-        yield mode, oid, path

@@ -72,11 +72,12 @@ class ObjectStore:
         return None if found is None else found.oid
 
     def list_tree(self, sha: str, listing: IO[bytes]) -> None:
-        """Write every path of a commit to a file: ``MODE TYPE ID TAB PATH NUL``, in git's order.
+        """Write every path of a commit to a file: ``MODE TYPE ID SIZE TAB PATH NUL``, in git's order, and without
+        reading contents. SIZE has blanks in front, and is ``BAD`` for what is missing.
 
         RepositoryTooLarge when it grows beyond ``max_listing_bytes``: a small tree can list any number of paths.
         """
-        self._list(["ls-tree", "-r", "-z", "--full-tree", sha], listing)
+        self._list(["ls-tree", "-r", "-z", "-l", "--full-tree", sha], listing)
 
     def list_changes(self, base: str, sha: str, listing: IO[bytes]) -> None:
         """Write every path that differs between two commits to a file: ``:MODE MODE ID ID STATUS NUL PATH NUL``.
@@ -86,11 +87,7 @@ class ObjectStore:
         arguments = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", base, sha, "--"]
         self._list(arguments, listing)
 
-    def sizes(self, oids: IO[bytes], answers: IO[bytes]) -> None:
-        """For a file of one id a line, write ``ID TYPE SIZE`` or ``ID missing`` a line, without reading contents."""
-        self._run(["cat-file", "--batch-check", "--buffer"], stdin=oids, stdout=answers)
-
-    def few_sizes(self, oids: Sequence[str]) -> list[int | None]:
+    def sizes(self, oids: Sequence[str]) -> list[int | None]:
         """The sizes of blobs in bytes, in order, without reading contents; None for what is missing or no blob."""
         answers = self._facts(oids)
         return [None if each is None or each.kind != b"blob" else each.size_bytes for each in answers]

@@ -62,12 +62,12 @@ def test_contents_come_in_the_order_of_the_question_whatever_their_length(
     assert [oid for oid, _ in answers] == asked
     texts = [text.encode() for text in FILES.values() if isinstance(text, str)]
     assert [content for _, content in answers] == [*texts, None, *reversed(texts)]
-    assert store.few_sizes(asked[:2]) == [len(texts[0]), len(texts[1])]
+    assert store.sizes(asked[:2]) == [len(texts[0]), len(texts[1])]
     # Neither a tree nor what is missing has a size or a content.
     tree = repository.git("rev-parse", "HEAD^{tree}")
-    assert store.few_sizes([tree, "1" * 40]) == [None, None]
+    assert store.sizes([tree, "1" * 40]) == [None, None]
     assert list(store.contents([tree], git.nothing_to_do)) == [(tree, None)]
-    assert store.few_sizes([]) == []
+    assert store.sizes([]) == []
     assert list(store.contents([], git.nothing_to_do)) == []
 
 
@@ -80,12 +80,12 @@ def test_commits_are_found_by_their_ids_and_other_things_are_none(store: ObjectS
 
 def test_a_git_that_was_killed_is_started_again(store: ObjectStore, repository: Repository) -> None:
     asked = ids(repository)
-    sizes = store.few_sizes(asked)
+    sizes = store.sizes(asked)
     for _ in range(2):
         for pid in processes(store):
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not processes(store), 10, "they still run")
-        assert store.few_sizes(asked) == sizes
+        assert store.sizes(asked) == sizes
         assert all(content is not None for _, content in store.contents(asked, git.nothing_to_do))
 
 

@@ -71,7 +71,7 @@ def hanging_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
 
 @pytest.mark.parametrize(
     ("command", "phase"),
-    [("--batch-check", "resolve"), ("ls-tree", "list"), ("--buffer", "list"), ("--batch", "parse")],
+    [("--batch-check", "resolve"), ("ls-tree", "list"), ("--batch", "parse")],
 )
 def test_a_git_that_hangs_is_left_at_once(
     index: Index, make_repository: Make, hanging_git: Callable[[str], None], command: str, phase: str
