@@ -9,12 +9,12 @@ from broker import broker, settings
 from .index_failures import RejectionsRecorded, record_death
 from .index_on_schedule import index_on_schedule
 from .index_repo import enqueue_index_job, index_repo
-from .names_behind_jobs import NamesBehindJobs
 from .payloads import JobResult
 from .ready_to_index import ReadyToIndex
+from .upkeep_behind_jobs import UpkeepBehindJobs
 
 broker.add_middleware(ReadyToIndex())  # type: ignore[no-untyped-call]
-broker.add_middleware(NamesBehindJobs())  # type: ignore[no-untyped-call]
+broker.add_middleware(UpkeepBehindJobs())  # type: ignore[no-untyped-call]
 if settings.broker_url:
     broker.add_middleware(RejectionsRecorded())  # type: ignore[no-untyped-call]
 else:

@@ -20,7 +20,6 @@ def limits_of_runs() -> Limits:
         max_file_bytes=settings.index_max_file_bytes,
         max_files=settings.index_max_files,
         fetch_timeout_seconds=settings.git_timeout,
-        keep_commits=settings.index_keep_commits,
     )
     if settings.index_parallelism is not None:
         limits = replace(limits, parse_processes=settings.index_parallelism)

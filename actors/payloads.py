@@ -19,7 +19,7 @@ class IndexRequest:
     commit_sha: str | None
 
     @classmethod
-    def checked(cls, index_job_id: object, repository_id: object, commit_sha: object) -> IndexRequest:
+    def checked(cls, index_job_id: object, repository_id: object, commit_sha: object = None) -> IndexRequest:
         """The request, if it is one. Raises :class:`PermanentError`: a malformed request stays malformed."""
         for name, value in (("index_job_id", index_job_id), ("repository_id", repository_id)):
             try:

@@ -50,9 +50,6 @@ class Limits:
     #: A file with more symbols is skipped as ``too_many_symbols``: generated, and of no use to a search.
     max_symbols_per_file: int = 50_000
 
-    #: Commits of a repository that stay readable beside the current one; None: all.
-    keep_commits: int | None = None
-
     #: Where temporary files go (paths of the commit, fetched objects); None: the system's place.
     work_directory: str | None = None
 

@@ -19,7 +19,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection  # noqa: N812 a class, whatever the driver calls it
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 the same
 
-from indexing import forks, git, local, location, publish, skips, upkeep
+from indexing import forks, git, local, location, publish, skips
 from indexing.access import NO_ACCESS, Access
 from indexing.batches import StoreFiles
 from indexing.changes import Changes, list_changes
@@ -141,8 +141,6 @@ class _Run:
 
     def index(self, source: Source, sha: str) -> IndexReport:
         """Index a commit that is not indexed, in the cheapest way that is possible."""
-        with self.reporter.timed("store"):
-            upkeep.tidy(self.connection, self.repository_id, self.limits.keep_commits, self.reporter.tick)
         try:
             with self._objects(source, sha) as objects:
                 return self._index(objects, sha, may_be_damaged=isinstance(source, RemoteRepository))

@@ -6,7 +6,7 @@ that was about to refer to a content which is removed here finds it missing and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 a class, whatever the driver calls it
@@ -24,8 +24,8 @@ ABANDONED_SECONDS: Final = 6 * 3600
 #: How long what a stopped job parsed is kept for its next run, in seconds: longer than its retries.
 KEPT_SECONDS: Final = 48 * 3600
 
-#: Between two pages of the search for unused contents that jobs do on their way, in seconds: a page takes 50 ms, and a
-#: million contents are looked at in some three hours of steady work.
+#: Between two pages of the search for unused contents behind jobs, in seconds: a page takes 50 ms, and a million
+#: contents are looked at in some three hours of steady work.
 PAUSE_SECONDS: Final = 60.0
 
 #: Commits of one repository beyond those to keep, as a part of them, before they are removed: all at once costs a look
@@ -42,16 +42,20 @@ def no_pause() -> None:
     """The ``on_batch`` of callers that need none. It is called between batches and may raise to stop."""
 
 
-def tidy(connection: Connection, repository_id: str, keep_commits: int | None, on_batch: OnBatch = no_pause) -> None:
-    """What each job does on its way: a batch of what dead runs left, a page of unused contents where nobody looked for
-    a while, and the repository's oldest commits.
+def tidy(
+    connection: Connection, repository_ids: Collection[str], keep_commits: int, on_batch: OnBatch = no_pause
+) -> None:
+    """What a worker does behind its jobs: take names over, remove a batch of what dead runs left, look at a page of
+    contents for unused ones where nobody did for a while, and remove the oldest commits of these repositories.
 
-    ``keep_commits``: how many commits of the repository stay beside the current one; None: all.
+    ``keep_commits``: how many commits of each stay beside the current one.
     """
+    take_names(connection, on_batch)
     for listing_id in _abandoned(connection, limit=1):
         _remove_batch(connection, listing_id, KEPT_SECONDS)
     _collect_page(connection)
-    if keep_commits is not None:
+    for repository_id in repository_ids:
+        on_batch()
         with connection, connection.cursor() as cursor:
             surplus = _surplus(cursor, repository_id, keep_commits)
         if len(surplus) > keep_commits * _SLACK:
@@ -99,8 +103,8 @@ def remove_repository(connection: Connection, repository_id: str, on_batch: OnBa
 def collect(connection: Connection, on_batch: OnBatch = no_pause) -> int:
     """Remove everything that nothing refers to, and return how many contents that were.
 
-    Looks at every content, which jobs do a page at a time (``tidy``): for those who do not want to wait for them. Takes
-    over the names that still wait for it.
+    Looks at every content, which workers do a page at a time (``tidy``): for those who do not want to wait for them.
+    Takes over the names that still wait for it.
     """
     while listings := _abandoned(connection, limit=100):
         for listing_id in listings:

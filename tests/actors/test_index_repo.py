@@ -21,9 +21,9 @@ from indexing import jobs
 FILES = 3_000
 
 
-def start(database: str, directory: Path) -> Command:
+def start(database: str, directory: Path, **settings: str) -> Command:
     command: list[str | bytes | Path] = [sys.executable, "-m", "dramatiq", "actors", "-p", "1", "-t", "1"]
-    started = Command(command, {"SUPABASE_DB_URL": database, "INDEX_PARALLELISM": "1"}, directory)
+    started = Command(command, {"SUPABASE_DB_URL": database, "INDEX_PARALLELISM": "1", **settings}, directory)
     started.wait_to_say("is ready for action", 30)
     return started
 
@@ -119,7 +119,7 @@ def test_names_whose_session_was_ended_are_taken_over_behind_the_next_job(
             lambda: sql("SELECT status FROM indexing.index_jobs") == [("completed",)], 20, "the job waits for it"
         )
         wait_until(lambda: sql(ending), 20, "nobody waits")
-        wait_until(lambda: "names_left" in worker.stderr, 20, "it is not told")
+        wait_until(lambda: "upkeep_left" in worker.stderr, 20, "it is not told")
         holding.rollback()
     # When another job ends, then the names of both are there.
     queue_job(database, sql, Repository.make(tmp_path / "two", {"b.py": "def second(): pass\n"}).url)
@@ -127,12 +127,28 @@ def test_names_whose_session_was_ended_are_taken_over_behind_the_next_job(
     wait_until(lambda: sql("SELECT name FROM indexing.names ORDER BY name") == both, 20, "they are not taken over")
 
 
+def test_a_worker_removes_the_oldest_commits_of_a_repository_behind_its_jobs(
+    database: str, tmp_path: Path, sql: Sql
+) -> None:
+    worker = start(database, tmp_path, INDEX_KEEP_COMMITS="1")
+    repository = Repository.make(tmp_path / "one", {"a.py": "def f(): pass\n"})
+    for number in range(4):
+        wait_until(lambda: sql("SELECT 1 FROM indexing.index_jobs WHERE status <> 'completed'") == [], 20, "it waits")
+        repository.commit({"a.py": f"def f{number}(): pass\n"})
+        queue_job(database, sql, repository.url)
+    done = "SELECT count(*) FROM indexing.index_jobs WHERE status = 'completed'"
+    wait_until(lambda: sql(done) == [(4,)], 20, "they are not indexed")
+    wait_until(lambda: sql("SELECT count(*) <= 2 FROM indexing.commits") == [(True,)], 20, "they stay")
+    wait_until(lambda: sql("SELECT count(*) <= 2 FROM indexing.blobs") == [(True,)], 20, "their contents stay")
+    worker.remove()
+
+
 def test_names_that_others_have_left_are_looked_for_now_and_again(database: str, tmp_path: Path, sql: Sql) -> None:
     program = (
         "import time\n"
-        "from actors import names_behind_jobs\n"
-        "names_behind_jobs.LOOK_SECONDS = 0.2\n"
-        "names_behind_jobs.NamesBehindJobs().after_worker_boot(None, None)\n"
+        "from actors import upkeep_behind_jobs\n"
+        "upkeep_behind_jobs.LOOK_SECONDS = 0.2\n"
+        "upkeep_behind_jobs.UpkeepBehindJobs().after_worker_boot(None, None)\n"
         "time.sleep(60)\n"
     )
     # In the checkout, as the actors are.

@@ -15,7 +15,6 @@ from waiting import wait_until
 
 from indexing import publish, store, upkeep
 from indexing.errors import RepositoryNotFound
-from indexing.limits import Limits
 from indexing.listing import Entry
 from indexing.store import Blob
 
@@ -88,11 +87,12 @@ def test_the_current_commit_stays_however_old_it_is(index: Index, make_repositor
     assert index.rows("SELECT name FROM indexing.symbols_at_commit WHERE is_current") == [("new",)]
 
 
-def test_each_job_keeps_the_number_of_commits_it_is_told(index: Index, make_repository: Make) -> None:
+def test_the_upkeep_leaves_the_number_of_commits_that_it_is_told(index: Index, make_repository: Make) -> None:
     repository = make_repository({"a.py": "def f(): pass\n"})
     for n in range(9):
         repository.commit({"a.py": f"def f{n}(): pass\n"})
-        index.run(repository.url, limits=Limits(parse_processes=1, keep_commits=2))
+        index.run(repository.url)
+        upkeep.tidy(index.connection, [index.repository_id(repository.url)], keep_commits=2)
         assert index.rows("SELECT count(*) <= 5 FROM indexing.commits") == [(True,)]
     assert index.rows("SELECT count(*) <= 5 FROM indexing.blobs") == [(True,)]
 
@@ -147,7 +147,7 @@ def test_paths_that_are_being_written_go_with_their_listing(index: Index, make_r
     assert index.rows("SELECT path FROM indexing.listing_files") == []
 
 
-def test_jobs_find_unused_contents_a_page_at_a_time(
+def test_unused_contents_are_found_behind_jobs_a_page_at_a_time(
     index: Index, make_repository: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     orphans = {f"{n}.py": f"def f{n}(): pass\n" for n in range(7)}
@@ -157,19 +157,21 @@ def test_jobs_find_unused_contents_a_page_at_a_time(
 
     def after_a_job(number: int) -> int:
         index.run(make_repository({"new.py": f"def new{number}(): pass\n"}, f"new{number}").url)
+        upkeep.tidy(index.connection, [], keep_commits=100)
         return counts(index)[3] - number
 
-    # The run that made them has looked already: the next ones have to wait.
+    # Somebody looked just now: the next ones have to wait.
+    index.rows("UPDATE indexing.collecting SET at = now() RETURNING 1")
     assert after_a_job(1) == 7
     monkeypatch.setattr(upkeep, "PAUSE_SECONDS", -1.0)
     # Pages of three, with those in them that are used; from the beginning again behind the last.
     assert [after_a_job(number) for number in range(2, 5)] == [4, 1, 0]
     index.rows("UPDATE indexing.blobs SET created_at = now() - interval '3 days' RETURNING 1")
     index.rows("DELETE FROM indexing.listing_files WHERE blob_id = (SELECT min(id) FROM indexing.blobs) RETURNING 1")
-    assert [after_a_job(number) for number in range(5, 7)][-1] == -1
+    assert [after_a_job(number) for number in range(5, 8)][-1] == -1
 
 
-def test_jobs_do_not_wait_for_one_that_looks_for_unused_contents(
+def test_nobody_waits_for_one_that_looks_for_unused_contents(
     index: Index, make_repository: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upkeep, "PAUSE_SECONDS", -1.0)
@@ -178,6 +180,7 @@ def test_jobs_do_not_wait_for_one_that_looks_for_unused_contents(
     with closing(psycopg2.connect(index.url)) as other, other.cursor() as cursor:
         cursor.execute("SELECT 1 FROM indexing.collecting FOR UPDATE")
         assert index.run(make_repository({"a.py": "def f(): pass\n"}).url).symbols_extracted == 1
+        upkeep.tidy(index.connection, [], keep_commits=100)
 
 
 def test_a_content_that_a_job_just_refers_to_is_left_to_it(index: Index, make_repository: Make) -> None:
