@@ -42,6 +42,9 @@ _LITTLE_MEMORY: Final = (
 _MAX_HEAD_BYTES: Final = 512
 
 
+Option = Literal["--batch-command", "--batch", "--batch-check"]
+
+
 class Answer(NamedTuple):
     """What git says of an object. ``content`` is empty where it was not asked for."""
 
@@ -63,15 +66,14 @@ class Died(Exception):
 class CatFile:
     """One process, started when it is first needed, and again after it has ended. For one thread at a time.
 
-    ``option``: ``--batch`` for contents, ``--batch-check`` for what there is to say of them. ``environment``: as for
-    ``git.run``. ``timeout_seconds``: for all answers to one question.
+    ``option``: ``--batch-command`` for all questions; for a git that does not know it ``--batch`` for contents and
+    ``--batch-check`` for the others. ``environment``: as for ``git.run``. ``timeout_seconds``: for all answers to one
+    question.
     """
 
-    def __init__(
-        self, option: Literal["--batch", "--batch-check"], environment: Mapping[str, str], timeout_seconds: float
-    ) -> None:
+    def __init__(self, option: Option, environment: Mapping[str, str], timeout_seconds: float) -> None:
         self._arguments = (*_LITTLE_MEMORY, "cat-file", option)
-        self._has_contents = option == "--batch"
+        self._has_commands = option == "--batch-command"
         self._environment = environment
         self._timeout_seconds = timeout_seconds
         self._process: subprocess.Popen[bytes] | None = None
@@ -99,7 +101,9 @@ class CatFile:
             with suppress(OSError):
                 fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
-    def ask(self, names: Sequence[str], on_wait: Callable[[], None]) -> list[Answer | None]:
+    def ask(
+        self, names: Sequence[str], on_wait: Callable[[], None], *, what: Literal["info", "contents"]
+    ) -> list[Answer | None]:
         """An answer for each name, in order; None for what is not there. All are in memory together.
 
         Calls ``on_wait`` several times a second; it may raise to stop. Died, TransientIndexError after the time limit,
@@ -109,7 +113,7 @@ class CatFile:
             return []
         self.start()
         try:
-            return self._ask(names, on_wait)
+            return self._ask(names, on_wait, what)
         except BaseException:
             # What it would say next is the answer to something else.
             self.close()
@@ -125,12 +129,15 @@ class CatFile:
         if self._errors is not None:
             self._errors.close()
 
-    def _ask(self, names: Sequence[str], on_wait: Callable[[], None]) -> list[Answer | None]:
+    def _ask(
+        self, names: Sequence[str], on_wait: Callable[[], None], what: Literal["info", "contents"]
+    ) -> list[Answer | None]:
         assert self._process is not None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         stdin, stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
-        unsent = memoryview("".join([f"{name}\n" for name in names]).encode())
+        command = f"{what} " if self._has_commands else ""
+        unsent = memoryview("".join([f"{command}{name}\n" for name in names]).encode())
         answers: list[Answer | None] = []
         unread = bytearray()
         poll = select.poll()
@@ -162,30 +169,31 @@ class CatFile:
                 if not received:
                     raise Died(answers, self._failure(self._process))
                 unread += received
-                self._take(unread, answers)
+                _take(unread, answers, has_contents=what == "contents")
         return answers
-
-    def _take(self, unread: bytearray, answers: list[Answer | None]) -> None:
-        """Take the answers that are whole: ``ID TYPE SIZE``, a line end, the content, a line end."""
-        at = 0
-        with memoryview(unread) as view:
-            while (line_end := unread.find(b"\n", at, at + _MAX_HEAD_BYTES)) >= 0:
-                head = view[at:line_end].tobytes().split(b" ")
-                if len(head) != 3:
-                    # Missing, ambiguous, or nothing that can be read.
-                    answers.append(None)
-                    at = line_end + 1
-                    continue
-                start, size = line_end + 1, int(head[2])
-                end = start + size if self._has_contents else start
-                if self._has_contents and end >= len(unread):
-                    break
-                answers.append(Answer(head[0].decode(), head[1], size, view[start:end].tobytes()))
-                at = end + self._has_contents
-        del unread[:at]
 
     def _failure(self, process: subprocess.Popen[bytes]) -> git.GitFailed:
         assert self._errors is not None
         exit_code = process.wait()
         self._errors.seek(0)
         return git.GitFailed("cat-file", exit_code, git.readable(self._errors.read()))
+
+
+def _take(unread: bytearray, answers: list[Answer | None], *, has_contents: bool) -> None:
+    """Take the answers that are whole: ``ID TYPE SIZE``, a line end, the content, a line end."""
+    at = 0
+    with memoryview(unread) as view:
+        while (line_end := unread.find(b"\n", at, at + _MAX_HEAD_BYTES)) >= 0:
+            head = view[at:line_end].tobytes().split(b" ")
+            if len(head) != 3:
+                # Missing, ambiguous, or nothing that can be read.
+                answers.append(None)
+                at = line_end + 1
+                continue
+            start, size = line_end + 1, int(head[2])
+            end = start + size if has_contents else start
+            if has_contents and end >= len(unread):
+                break
+            answers.append(Answer(head[0].decode(), head[1], size, view[start:end].tobytes()))
+            at = end + has_contents
+    del unread[:at]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 from indexing import git, languages, paths
 from indexing.listing import Entry, check_count, entry_of, fields_between_nuls, is_blob
@@ -41,16 +40,15 @@ def list_changes(store: ObjectStore, base: str, sha: str, *, file_count: int, cp
     That is when too much has changed, when headers change their language with it, or when ``base`` is not here.
     RepositoryTooLarge when the limits allow less.
     """
-    with tempfile.TemporaryFile(dir=store.home) as output:
-        try:
-            store.list_changes(base, sha, output)
-        except git.GitFailed:
-            return None
-        changes = []
-        for change in _changes(output):
-            changes.append(change)
-            if len(changes) > max(_MOST_CHANGES, file_count * _MOST_PART):
-                return None
+    changes = []
+    try:
+        with store.changes(base, sha) as output:
+            for change in _changes(output):
+                changes.append(change)
+                if len(changes) > max(_MOST_CHANGES, file_count * _MOST_PART):
+                    return None
+    except git.GitFailed:
+        return None
     count = file_count + sum((each.status == b"A") - (each.status == b"D") for each in changes)
     check_count(count, store.limits)
     cpp_after = cpp_sources + sum(
@@ -63,7 +61,7 @@ def list_changes(store: ObjectStore, base: str, sha: str, *, file_count: int, cp
     return Changes(entries, gone, count, cpp_after)
 
 
-def _changes(output: BinaryIO) -> Iterator[_Change]:
+def _changes(output: IO[bytes]) -> Iterator[_Change]:
     """Of ``:MODE MODE ID ID STATUS NUL PATH NUL``, the second mode and id: what the path is now."""
     fields = fields_between_nuls(output)
     for head in fields:

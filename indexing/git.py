@@ -120,14 +120,29 @@ def run(
     GitUnavailable. Whatever happens, nothing it started is left. ``secret`` is kept out of errors.
     """
     process = start(arguments, environment=environment, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
+    return finish(process, arguments, timeout_seconds=timeout_seconds, on_wait=on_wait, secret=secret)
+
+
+def finish(
+    process: subprocess.Popen[bytes],
+    arguments: Sequence[str],
+    *,
+    timeout_seconds: float,
+    on_wait: Callable[[], None],
+    question: bytes | None = None,
+    secret: str | None = None,
+) -> bytes:
+    """Wait for what ``start`` started with these arguments and a pipe for its errors, as ``run`` does. ``question`` is
+    written to its stdin."""
     deadline = time.monotonic() + timeout_seconds
     with process:
         try:
             while True:
                 try:
-                    output, errors = process.communicate(timeout=_WAKE_SECONDS)
+                    output, errors = process.communicate(question, timeout=_WAKE_SECONDS)
                     break
                 except subprocess.TimeoutExpired:
+                    question = None
                     on_wait()
                     if time.monotonic() > deadline:
                         raise TransientIndexError(
@@ -149,11 +164,16 @@ def _command_of(arguments: Sequence[str]) -> str:
 
 def check_version() -> None:
     """GitUnavailable when git is absent or too old."""
-    version = _version(os.environ.get("PATH", ""))
-    if version < OLDEST_VERSION:
+    found = version()
+    if found < OLDEST_VERSION:
         raise GitUnavailable(
-            f"expected git {_dotted(OLDEST_VERSION)} or newer, got {_dotted(version)}: install a newer git"
+            f"expected git {_dotted(OLDEST_VERSION)} or newer, got {_dotted(found)}: install a newer git"
         )
+
+
+def version() -> tuple[int, ...]:
+    """Of the git on the PATH, as far as its first two numbers. GitUnavailable when there is none."""
+    return _version(os.environ.get("PATH", ""))
 
 
 @lru_cache(maxsize=8)

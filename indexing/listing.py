@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 from indexing import languages, paths, skips
 from indexing.errors import RepositoryTooLarge
@@ -40,7 +40,7 @@ class Entry(NamedTuple):
 class Listing:
     """The paths of one commit, in git's order; valid while the file is open."""
 
-    lines: BinaryIO
+    lines: IO[bytes]
     limits: Limits
     count: int
     #: Files that make ``.h`` C++ here.
@@ -48,6 +48,7 @@ class Listing:
 
     def entries(self) -> Iterator[Entry]:
         """Every path, from the beginning."""
+        self.lines.seek(0)
         for line in fields_between_nuls(self.lines):
             head, _, path = line.partition(b"\t")
             mode, kind, oid, size = head.split()
@@ -85,6 +86,7 @@ def list_commit(store: ObjectStore, sha: str) -> Iterator[Listing]:
     """The listing of a commit, as long as the block runs. RepositoryTooLarge when the limits allow less."""
     with tempfile.TemporaryFile(dir=store.home) as lines:
         store.list_tree(sha, lines)
+        lines.seek(0)
         count = cpp_sources = 0
         for line in fields_between_nuls(lines):
             count += 1
@@ -99,9 +101,8 @@ def check_count(count: int, limits: Limits) -> None:
         raise RepositoryTooLarge(f"expected a commit of at most {limits.max_files} files, got more")
 
 
-def fields_between_nuls(file: BinaryIO) -> Iterator[bytes]:
-    """What a command with ``-z`` wrote, from the beginning, one field at a time."""
-    file.seek(0)
+def fields_between_nuls(file: IO[bytes]) -> Iterator[bytes]:
+    """What a command with ``-z`` wrote, from the place that the file is at, one field at a time."""
     rest = b""
     while chunk := file.read(_READ_BYTES):
         *fields, rest = (rest + chunk).split(b"\x00")

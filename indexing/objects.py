@@ -7,27 +7,33 @@ configuration, hooks, filters or attributes.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Literal, NamedTuple
+from typing import IO, Final, Literal, NamedTuple
 
 from indexing import git
-from indexing.cat_file import Answer, CatFile, Died
+from indexing.cat_file import Answer, CatFile, Died, Option
+from indexing.diff_tree import DiffTree
 from indexing.errors import RepositoryTooLarge
 from indexing.limits import Limits
 
 ObjectFormat = Literal["sha1", "sha256"]
 
 
+#: The oldest git whose ``cat-file`` answers all questions in one process.
+_BATCH_COMMAND_VERSION: Final = (2, 36)
+
+
 class _Talks(NamedTuple):
-    """With processes of git that stay: each is one thread's at a time."""
+    """With processes of git that stay: each is one thread's at a time. The first two are one, where git can do that."""
 
     facts: CatFile
     contents: CatFile
+    changes: DiffTree
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,14 @@ class ObjectStore:
         self._talks.facts.start()
         self._talks.contents.start()
 
+    def expect_changes(self) -> None:
+        """Start the process that tells changes, so that it is ready when it is asked."""
+        self._talks.changes.start()
+
     def close(self) -> None:
         """End the processes."""
-        self._talks.facts.close()
-        self._talks.contents.close()
+        for talk in self._talks:
+            talk.close()
 
     def commit_id(self, name: str) -> str | None:
         """The full id of the commit that a full or short id, or a tag's id, stands for; None when there is none."""
@@ -77,15 +87,39 @@ class ObjectStore:
 
         RepositoryTooLarge when it grows beyond ``max_listing_bytes``: a small tree can list any number of paths.
         """
-        self._list(["ls-tree", "-r", "-z", "-l", "--full-tree", sha], listing)
 
-    def list_changes(self, base: str, sha: str, listing: IO[bytes]) -> None:
-        """Write every path that differs between two commits to a file: ``:MODE MODE ID ID STATUS NUL PATH NUL``.
+        def watch() -> None:
+            self.on_wait()
+            self._check_listing(os.fstat(listing.fileno()).st_size)
+
+        with _not_too_deep():
+            git.run(
+                ["ls-tree", "-r", "-z", "-l", "--full-tree", sha],
+                environment=self._environment,
+                timeout_seconds=self.limits.git_timeout_seconds,
+                on_wait=watch,
+                stdout=listing,
+            )
+        self._check_listing(os.fstat(listing.fileno()).st_size)
+
+    @contextmanager
+    def changes(self, base: str, sha: str) -> Iterator[IO[bytes]]:
+        """Every path that differs between two commits: ``:MODE MODE ID ID STATUS NUL PATH NUL``, in a file that is
+        there as long as the block runs.
 
         GitFailed when one of them is not here; RepositoryTooLarge as ``list_tree``.
         """
-        arguments = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", base, sha, "--"]
-        self._list(arguments, listing)
+        trees = self._facts([f"{base}^{{tree}}", f"{sha}^{{tree}}"])
+        before, after = (None if each is None else each.oid for each in trees)
+        if before is None or after is None:
+            raise git.GitFailed("cat-file", 0, "a commit is missing")
+
+        def watch(size_bytes: int) -> None:
+            self.on_wait()
+            self._check_listing(size_bytes)
+
+        with _not_too_deep(), self._talks.changes.ask(before, after, watch) as listing:
+            yield listing
 
     def sizes(self, oids: Sequence[str]) -> list[int | None]:
         """The sizes of blobs in bytes, in order, without reading contents; None for what is missing or no blob."""
@@ -94,26 +128,26 @@ class ObjectStore:
 
     def _facts(self, names: Sequence[str]) -> list[Answer | None]:
         try:
-            return self._talks.facts.ask(names, self.on_wait)
+            return self._talks.facts.ask(names, self.on_wait, what="info")
         except Died:
             # Perhaps it was killed, while nobody asked.
             pass
         try:
-            return self._talks.facts.ask(names, self.on_wait)
+            return self._talks.facts.ask(names, self.on_wait, what="info")
         except Died as died:
             raise died.failure from None
 
     def contents(self, oids: Sequence[str], on_wait: Callable[[], None]) -> Iterator[tuple[str, bytes | None]]:
         """The contents of blobs, in order; None for one that cannot be read. All are in memory together.
 
-        May be called beside the other methods, by one thread at a time.
+        One thread at a time, and none beside it for ``commit_id``, ``sizes`` and ``changes``.
         """
         left, suspect = oids, None
         while left:
             # git gives up at a damaged object; when it does so twice, it is not the machine's doing.
             asked = left[:1] if left[0] == suspect else left
             try:
-                answers = self._talks.contents.ask(asked, on_wait)
+                answers = self._talks.contents.ask(asked, on_wait, what="contents")
             except Died as died:
                 answers = died.answers
                 if len(asked) == 1 and not answers:
@@ -124,33 +158,20 @@ class ObjectStore:
                 yield oid, None if answer is None or answer.kind != b"blob" else answer.content
             left = left[len(answers) :]
 
-    def _list(self, arguments: Sequence[str], listing: IO[bytes]) -> None:
-        def watch() -> None:
-            self.on_wait()
-            self._check_listing(listing)
-
-        try:
-            self._run(arguments, stdout=listing, on_wait=watch)
-        except git.GitFailed as failure:
-            # Newer gits have a limit of their own.
-            if "tree depth" in failure.stderr:
-                raise RepositoryTooLarge("expected directories that git can follow, got them nested too deep") from None
-            raise
-        self._check_listing(listing)
-
-    def _check_listing(self, listing: IO[bytes]) -> None:
-        size = os.fstat(listing.fileno()).st_size
-        if size > self.limits.max_listing_bytes:
+    def _check_listing(self, size_bytes: int) -> None:
+        if size_bytes > self.limits.max_listing_bytes:
             raise RepositoryTooLarge(
                 f"expected a list of paths of at most {self.limits.max_listing_bytes} bytes, got a longer one"
             )
 
     @cached_property
     def _talks(self) -> _Talks:
+        options: list[Option] = ["--batch-command"]
+        if git.version() < _BATCH_COMMAND_VERSION:
+            options = ["--batch-check", "--batch"]
         timeout = self.limits.git_timeout_seconds
-        return _Talks(
-            CatFile("--batch-check", self._environment, timeout), CatFile("--batch", self._environment, timeout)
-        )
+        talks = [CatFile(option, self._environment, timeout) for option in options]
+        return _Talks(talks[0], talks[-1], DiffTree(self._environment, timeout))
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -159,22 +180,16 @@ class ObjectStore:
             environment["GIT_OBJECT_DIRECTORY"] = str(self.object_directory)
         return environment
 
-    def _run(
-        self,
-        arguments: Sequence[str],
-        *,
-        stdin: IO[bytes] | int = subprocess.DEVNULL,
-        stdout: IO[bytes] | int = subprocess.PIPE,
-        on_wait: Callable[[], None] | None = None,
-    ) -> bytes:
-        return git.run(
-            arguments,
-            environment=self._environment,
-            timeout_seconds=self.limits.git_timeout_seconds,
-            on_wait=on_wait or self.on_wait,
-            stdin=stdin,
-            stdout=stdout,
-        )
+
+@contextmanager
+def _not_too_deep() -> Iterator[None]:
+    """Newer gits have a limit of their own."""
+    try:
+        yield
+    except git.GitFailed as failure:
+        if "tree depth" in failure.stderr:
+            raise RepositoryTooLarge("expected directories that git can follow, got them nested too deep") from None
+        raise
 
 
 def create(

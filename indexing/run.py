@@ -78,11 +78,12 @@ def index_commit(
             known = run.publish_known(source.peek(commit_sha))
             if known is not None:
                 return known
+            base = run.expect_changes(source)
             sha = run.resolve(source, commit_sha)
             known = run.publish_known(sha)
             if known is not None:
                 return known
-            return run.index(source, sha)
+            return run.index(source, sha, base)
 
 
 @dataclass
@@ -135,18 +136,31 @@ class _Run:
             self._ask_to_publish(cursor)
         return replace(report, seconds=self.reporter.seconds)
 
+    def expect_changes(self, source: Source) -> Base | None:
+        """What the next commit can be told from. git starts meanwhile, with what is needed for that."""
+        with self.reporter.timed("resolve"):
+            store = source.store if isinstance(source, local.LocalRepository) else None
+            base = self.find_base()
+            if store is not None and base is not None:
+                store.expect_changes()
+        return base
+
+    def find_base(self) -> Base | None:
+        with self.reporter.timed("list"), self.transaction() as cursor:
+            return publish.find_base(cursor, self.repository_id, self.how)
+
     def resolve(self, source: Source, commit_sha: str | None) -> str:
         with self.reporter.timed("resolve"):
             return source.resolve(commit_sha)
 
-    def index(self, source: Source, sha: str) -> IndexReport:
+    def index(self, source: Source, sha: str, base: Base | None) -> IndexReport:
         """Index a commit that is not indexed, in the cheapest way that is possible."""
         try:
             with self._objects(source, sha) as objects:
-                return self._index(objects, sha, may_be_damaged=isinstance(source, RemoteRepository))
+                return self._index(objects, sha, base, may_be_damaged=isinstance(source, RemoteRepository))
         except _DamagedCache:
             with self._objects(source, sha, afresh=True) as objects:
-                return self._index(objects, sha, may_be_damaged=False)
+                return self._index(objects, sha, base, may_be_damaged=False)
 
     @contextmanager
     def _objects(self, source: Source, sha: str, *, afresh: bool = False) -> Iterator[ObjectStore]:
@@ -158,22 +172,20 @@ class _Run:
                     store = held.enter_context(source.fetch(sha, afresh=afresh))
             yield store
 
-    def _index(self, objects: ObjectStore, sha: str, *, may_be_damaged: bool) -> IndexReport:
+    def _index(self, objects: ObjectStore, sha: str, base: Base | None, *, may_be_damaged: bool) -> IndexReport:
         self._may_be_damaged = may_be_damaged
         # Nearly always there is something to parse.
         forks.start(self.parser_command)
         for _ in range(_TRIES):
             with suppress(ContentsRemoved):
-                return self.index_changes(objects, sha) or self.index_whole(objects, sha)
+                return self.index_changes(objects, sha, base) or self.index_whole(objects, sha)
         raise TransientIndexError(
             f"expected contents to stay while they are indexed, and the upkeep removed some {_TRIES} times: run again"
         )
 
-    def index_changes(self, objects: ObjectStore, sha: str) -> IndexReport | None:
+    def index_changes(self, objects: ObjectStore, sha: str, base: Base | None) -> IndexReport | None:
         """Index what differs from the commit before; None when there is none, or too much differs."""
         for _ in range(_TRIES):
-            with self.reporter.timed("list"), self.transaction() as cursor:
-                base = publish.find_base(cursor, self.repository_id, self.how)
             if base is None:
                 return None
             changes = self._list_changes(objects, base, sha)
@@ -189,6 +201,7 @@ class _Run:
                 known = self.publish_known(sha)
                 if known is not None:
                     return known
+                base = self.find_base()
         return None
 
     def index_whole(self, objects: ObjectStore, sha: str) -> IndexReport:

@@ -14,7 +14,7 @@ from git_repositories import Repository
 from index_database import Index
 from waiting import wait_until
 
-from indexing import batches, contents, frames, languages, publish, report, store, upkeep
+from indexing import batches, contents, frames, languages, report, store, upkeep
 from indexing.found import Symbol
 from indexing.frames import Parsed, Rows
 from indexing.report import Progress, Reporter
@@ -347,17 +347,6 @@ def test_a_connection_with_an_open_transaction_is_refused(index: Index, make_rep
         cursor.execute("SELECT 1")
     with pytest.raises(ValueError, match="idle connection"):
         index.run(repository.url, repository_id=repository_id)
-
-
-def test_what_a_dead_run_left_is_removed_when_it_is_old_and_only_then(index: Index, make_repository: Make) -> None:
-    repository = make_repository({"a.py": "def f(): pass\n"})
-    repository_id = index.repository_id(repository.url)
-    with index.connection, index.connection.cursor() as cursor:
-        dead = publish.begin_listing(cursor, repository_id)
-        alive = publish.begin_listing(cursor, repository_id)
-        cursor.execute("UPDATE indexing.listings SET touched_at = now() - interval '1 day' WHERE id = %s", (dead,))
-    index.run(repository.url)
-    assert index.rows("SELECT id FROM indexing.listings WHERE NOT has_commits") == [(alive,)]
 
 
 def test_two_runs_of_one_commit_at_the_same_time_leave_it_published_once(index: Index, make_repository: Make) -> None:

@@ -53,15 +53,16 @@ class StopLater:
 
 
 @pytest.fixture
-def hanging_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def hanging_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Makes one command of git hang."""
     directory = tmp_path / "bin"
     directory.mkdir()
 
-    def hang(command: str) -> None:
+    def hang(command: str, version: str = "git version 2.50.0") -> None:
         git = directory / "git"
         git.write_text(
-            f'#!/bin/sh\ncase " $* " in *" {command} "*) sleep 600 ;; esac\nPATH={os.environ["PATH"]} exec git "$@"\n'
+            f'#!/bin/sh\ncase " $* " in *" {command} "*) sleep 600 ;; " --version ") exec echo {version} ;; esac\n'
+            f'PATH={os.environ["PATH"]} exec git "$@"\n'
         )
         git.chmod(0o755)
         monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
@@ -71,13 +72,17 @@ def hanging_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
 
 @pytest.mark.parametrize(
     ("command", "phase"),
-    [("--batch-check", "resolve"), ("ls-tree", "list"), ("--batch", "parse")],
+    [("--batch-command", "resolve"), ("ls-tree", "list"), ("diff-tree", "list"), ("--batch", "parse")],
 )
 def test_a_git_that_hangs_is_left_at_once(
-    index: Index, make_repository: Make, hanging_git: Callable[[str], None], command: str, phase: str
+    index: Index, make_repository: Make, hanging_git: Callable[..., None], command: str, phase: str
 ) -> None:
     repository = make_repository({"a.py": "def f(): pass\n"})
-    hanging_git(command)
+    if command == "diff-tree":
+        index.run(repository.url)
+        repository.commit({"a.py": "def g(): pass\n"})
+    # Contents have a process of their own where git is older.
+    hanging_git(command, "git version 2.31.0" if command == "--batch" else "git version 2.50.0")
     stop = StopLater(phase)
     with pytest.raises(Stop):
         index.run(repository.url, on_progress=stop)

@@ -147,6 +147,17 @@ def test_paths_that_are_being_written_go_with_their_listing(index: Index, make_r
     assert index.rows("SELECT path FROM indexing.listing_files") == []
 
 
+def test_what_a_dead_run_left_is_removed_when_it_is_old_and_only_then(index: Index, make_repository: Make) -> None:
+    repository = make_repository({"a.py": "def f(): pass\n"})
+    repository_id = index.repository_id(repository.url)
+    with index.connection, index.connection.cursor() as cursor:
+        dead = publish.begin_listing(cursor, repository_id)
+        alive = publish.begin_listing(cursor, repository_id)
+        cursor.execute("UPDATE indexing.listings SET touched_at = now() - interval '1 day' WHERE id = %s", (dead,))
+    upkeep.tidy(index.connection, [], keep_commits=100)
+    assert index.rows("SELECT id FROM indexing.listings WHERE NOT has_commits") == [(alive,)]
+
+
 def test_unused_contents_are_found_behind_jobs_a_page_at_a_time(
     index: Index, make_repository: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
