@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 a class, whatever the driver calls it
-from psycopg2.extensions import cursor as Cursor  # noqa: N812 the same
 
 from indexing import skips, store
 from indexing.background import Background
@@ -30,15 +28,15 @@ _STORE_SECONDS: Final = 5.0
 _STORE_FILES: Final = 1000
 
 #: Stores entries; with the ids of their contents.
-StoreFiles = Callable[[Cursor, Sequence[Entry], Mapping[Blob, int]], None]
+StoreFiles = Callable[[Sequence[Entry], Mapping[Blob, int]], None]
 
 
 class Batches:
     """Takes files, says which contents are to be parsed for them, and takes what was found there.
 
-    ``store_files`` is called with all files, in groups whose contents are stored, in a transaction and a thread of its
-    own; a file that cannot be read has the reason of that. ``connection`` is used by one thread at a time, and by none
-    while ``reporter`` reports.
+    ``store_files`` is called with all files, in groups whose contents are stored, in a thread of its own and with no
+    transaction open; a file that cannot be read has the reason of that. ``connection`` is used by one thread at a time,
+    and by none while ``reporter`` reports.
     """
 
     def __init__(
@@ -137,21 +135,15 @@ class Batches:
         contents = {blob: rows for blob, rows in parsed.items() if rows is not None}
         ids: dict[Blob, int] = {}
         if contents:
-            with self._transaction() as cursor:
+            with self._connection, self._connection.cursor() as cursor:
+                # The transaction that publishes waits for the disk, for all before it.
+                cursor.execute("SET LOCAL synchronous_commit TO off")
                 ids = store.store_blobs(cursor, contents)
         for blob in parsed:
             self._groups.settle(blob, ids.get(blob))
         for group in self._groups.take_whole():
-            with self._transaction() as cursor:
-                self._store_files(cursor, list(map(self._as_read, group.entries)), group.ids)
+            self._store_files(list(map(self._as_read, group.entries)), group.ids)
             self.files_left -= len(group.entries)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Cursor]:
-        """One that does not wait for the disk: the one that publishes does, for all before it."""
-        with self._connection, self._connection.cursor() as cursor:
-            cursor.execute("SET LOCAL synchronous_commit TO off")
-            yield cursor
 
     def _as_read(self, entry: Entry) -> Entry:
         if entry.oid not in self.unreadable:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -209,16 +209,10 @@ class _Run:
         with ExitStack() as files:
             with self.reporter.phase("list"):
                 listing = files.enter_context(list_commit(objects, sha))
-            with self.transaction() as cursor:
-                listing_id = publish.begin_listing(cursor, self.repository_id)
-
-            # Invisible until the listing is published.
-            def store_files(cursor: Cursor, entries: Sequence[Entry], ids: Mapping[Blob, int]) -> None:
-                publish.store_files(cursor, listing_id, entries, ids)
-
-            with self._giving_up(listing_id):
-                self._parse_new(objects, listing.entries(), listing.count, store_files)
-                return self._publish_listing(listing_id, sha, listing.cpp_sources)
+            filled = _NewListing(self.transaction, self.repository_id)
+            with self._giving_up(filled):
+                self._parse_new(objects, listing.entries(), listing.count, filled.store_files)
+                return self._publish_listing(filled, sha, listing.cpp_sources)
 
     def _list_changes(self, objects: ObjectStore, base: Base, sha: str) -> Changes | None:
         with self.reporter.phase("list"):
@@ -249,8 +243,9 @@ class _Run:
         if self._may_be_damaged:
             raise _DamagedCache
 
-    def _publish_listing(self, listing_id: int, sha: str, cpp_sources: int) -> IndexReport:
+    def _publish_listing(self, filled: _NewListing, sha: str, cpp_sources: int) -> IndexReport:
         """The one moment at which readers see the commit."""
+        listing_id = filled.begin()
         with self.reporter.phase("publish"), self.transaction(is_last=True) as cursor:
             report = publish.publish_listing(
                 cursor, self.repository_id, listing_id, sha, self.how, cpp_sources, self.reporter.seconds
@@ -273,15 +268,39 @@ class _Run:
             self.before_publish(cursor)
 
     @contextmanager
-    def _giving_up(self, listing_id: int) -> Iterator[None]:
+    def _giving_up(self, filled: _NewListing) -> Iterator[None]:
         """Leave what was stored of a commit to the upkeep when the block fails."""
         try:
             yield
         except BaseException:
             # When the database is gone as well, the upkeep finds out by its age.
-            with suppress(psycopg2.Error), self.transaction() as cursor:
-                publish.give_up(cursor, listing_id)
+            if filled.listing_id is not None:
+                with suppress(psycopg2.Error), self.transaction() as cursor:
+                    publish.give_up(cursor, filled.listing_id)
             raise
+
+
+@dataclass
+class _NewListing:
+    """A listing that is invisible until it is published, made when there is something to store in it: by then the
+    parsers work."""
+
+    transaction: Callable[[], AbstractContextManager[Cursor]]
+    repository_id: str
+    #: None: not made yet.
+    listing_id: int | None = None
+
+    def begin(self) -> int:
+        if self.listing_id is None:
+            # In a transaction of its own: it holds the repository, and files hold contents.
+            with self.transaction() as cursor:
+                self.listing_id = publish.begin_listing(cursor, self.repository_id)
+        return self.listing_id
+
+    def store_files(self, entries: Sequence[Entry], ids: Mapping[Blob, int]) -> None:
+        listing_id = self.begin()
+        with self.transaction() as cursor:
+            publish.store_files(cursor, listing_id, entries, ids)
 
 
 @dataclass
@@ -291,6 +310,6 @@ class _Stored:
     entries: list[Entry] = field(default_factory=list)
     ids: dict[Blob, int] = field(default_factory=dict)
 
-    def add(self, _cursor: Cursor, entries: Sequence[Entry], ids: Mapping[Blob, int]) -> None:
+    def add(self, entries: Sequence[Entry], ids: Mapping[Blob, int]) -> None:
         self.entries.extend(entries)
         self.ids.update(ids)
