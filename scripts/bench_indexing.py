@@ -41,6 +41,7 @@ from indexing.limits import Limits  # noqa: E402
 from indexing.names import take_names  # noqa: E402
 from indexing.run import index_commit  # noqa: E402
 from indexing.upkeep import no_pause  # noqa: E402
+from leasequeue.connection import keep_moving  # noqa: E402
 from leasequeue.migrations import migrate  # noqa: E402
 
 #: Runs of each measure that are short; the median is told.
@@ -109,6 +110,8 @@ class Bench:
         self.clone = scratch / repository.name
         subprocess.run(["git", "clone", "--quiet", "--no-local", repository, self.clone], check=True)
         self.connection = psycopg2.connect(url)
+        # As a worker's session; what ctags found goes the same way.
+        keep_moving(self.connection)
         self.scratch = scratch
         self.files = self.git("ls-files", "-z").rstrip("\0").split("\0")
         self.sources = [each for each in self.files if languages.language_of(each.encode()) != languages.TEXT]
