@@ -19,6 +19,10 @@ from indexing.store import Blob
 #: What is stored in one transaction ends with the file that reaches one of these: parsers have work for about as long.
 _STORE_BLOBS: Final = 500
 _STORE_SYMBOLS: Final = 5000
+#: The first ones, so that of a small commit little is left when the last file is parsed, and how many times as much
+#: each of the next may be.
+_STORE_FIRST_SYMBOLS: Final = 500
+_STORE_GROWTH: Final = 2
 #: So many times that is waiting while the one before is stored, until the parsers wait as well.
 _STORE_WAITING: Final = 4
 #: So long a killed job may have parsed for nothing, in seconds.
@@ -51,6 +55,7 @@ class Batches:
         # None: it cannot be read.
         self._parsed: dict[Blob, Rows | None] = {}
         self._symbols = 0
+        self._most_symbols = _STORE_FIRST_SYMBOLS
         self._oldest = 0.0
         #: Files that are not stored yet.
         self.files_left = 0
@@ -115,7 +120,7 @@ class Batches:
         times = _STORE_WAITING if self._storing.is_busy else 1
         return (
             len(self._parsed) >= _STORE_BLOBS * times
-            or self._symbols >= _STORE_SYMBOLS * times
+            or self._symbols >= self._most_symbols * times
             or time.monotonic() > self._oldest + _STORE_SECONDS
         )
 
@@ -124,6 +129,7 @@ class Batches:
         self._settle()
         if self._parsed or self._groups.whole:
             parsed, self._parsed, self._symbols = self._parsed, {}, 0
+            self._most_symbols = min(self._most_symbols * _STORE_GROWTH, _STORE_SYMBOLS)
             self._storing.start(lambda: self._write(parsed))
 
     def _settle(self) -> None:
