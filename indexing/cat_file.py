@@ -1,35 +1,13 @@
-"""``git cat-file`` as a process that is asked again and again: to start git takes longer than most of its answers.
-
-It also keeps what it has unpacked: contents are stored as differences from each other.
-"""
+"""``git cat-file`` as a process that stays: it keeps what it has unpacked, and contents are stored as differences from
+each other."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import select
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import IO, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from indexing import git
-from indexing.errors import TransientIndexError
-
-#: Longest time without a look at the caller's wishes, in seconds.
-_WAKE_SECONDS: Final = 0.2
-
-#: What the kernel keeps of answers that are not read yet, and how much is read at once, in bytes: each time, the other
-#: threads of this process may have to be waited for.
-_PIPE_BYTES: Final = 1 << 20
-
-#: While so many answers are missing, what git writes is left to gather for so long, in seconds: it writes each one in
-#: pieces, and to be woken for each of them takes more than to read it.
-_MANY_ANSWERS: Final = 16
-_GATHER_SECONDS: Final = 0.001
+from indexing.talk import Talk
 
 #: However large a repository is, so much of its packs is in memory, and of what it has unpacked for later.
 _LITTLE_MEMORY: Final = (
@@ -40,7 +18,6 @@ _LITTLE_MEMORY: Final = (
 
 #: An id, a type and a size are far below this, in bytes.
 _MAX_HEAD_BYTES: Final = 512
-
 
 Option = Literal["--batch-command", "--batch", "--batch-check"]
 
@@ -63,120 +40,43 @@ class Died(Exception):
         self.failure = failure
 
 
-class CatFile:
-    """One process, started when it is first needed, and again after it has ended. For one thread at a time.
-
-    ``option``: ``--batch-command`` for all questions; for a git that does not know it ``--batch`` for contents and
-    ``--batch-check`` for the others. ``environment``: as for ``git.run``. ``timeout_seconds``: for all answers to one
-    question.
-    """
+class CatFile(Talk):
+    """``option``: ``--batch-command`` for all questions; for a git that does not know it ``--batch`` for contents and
+    ``--batch-check`` for the others. What it has written and not read does not grow with the repository."""
 
     def __init__(self, option: Option, environment: Mapping[str, str], timeout_seconds: float) -> None:
-        self._arguments = (*_LITTLE_MEMORY, "cat-file", option)
+        super().__init__((*_LITTLE_MEMORY, "cat-file", option), environment, timeout_seconds)
         self._has_commands = option == "--batch-command"
-        self._environment = environment
-        self._timeout_seconds = timeout_seconds
-        self._process: subprocess.Popen[bytes] | None = None
-        self._errors: IO[bytes] | None = None
 
-    def start(self) -> None:
-        """Start the process, so that it is ready when it is asked. GitUnavailable."""
-        if self._process is not None:
-            return
-        if self._errors is not None:
-            self._errors.close()
-        self._errors = tempfile.TemporaryFile(dir=Path(self._environment["HOME"]))  # noqa: SIM115 it stays open
-        self._process = git.start(
-            self._arguments,
-            environment=self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-        )
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            os.set_blocking(pipe.fileno(), False)
-        if hasattr(fcntl, "F_SETPIPE_SZ") and self._process.stdout is not None:
-            # The kernel may allow less, which costs only time.
-            with suppress(OSError):
-                fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    def info(self, names: Sequence[str], on_wait: Callable[[], None]) -> list[Answer | None]:
+        """Id, type and size of each, as ``contents``."""
+        return self._answers("info", names, on_wait)
 
-    def ask(
-        self, names: Sequence[str], on_wait: Callable[[], None], *, what: Literal["info", "contents"]
-    ) -> list[Answer | None]:
+    def contents(self, names: Sequence[str], on_wait: Callable[[], None]) -> list[Answer | None]:
         """An answer for each name, in order; None for what is not there. All are in memory together.
 
         Calls ``on_wait`` several times a second; it may raise to stop. Died, TransientIndexError after the time limit,
         GitUnavailable.
         """
+        return self._answers("contents", names, on_wait)
+
+    def _answers(
+        self, what: Literal["info", "contents"], names: Sequence[str], on_wait: Callable[[], None]
+    ) -> list[Answer | None]:
         if not names:
             return []
-        self.start()
-        try:
-            return self._ask(names, on_wait, what)
-        except BaseException:
-            # What it would say next is the answer to something else.
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """End the process. It may be asked again."""
-        process, self._process = self._process, None
-        if process is not None:
-            with process:
-                if process.returncode is None:
-                    git.kill_group(process.pid)
-        if self._errors is not None:
-            self._errors.close()
-
-    def _ask(
-        self, names: Sequence[str], on_wait: Callable[[], None], what: Literal["info", "contents"]
-    ) -> list[Answer | None]:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        stdin, stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
-        command = f"{what} " if self._has_commands else ""
-        unsent = memoryview("".join([f"{command}{name}\n" for name in names]).encode())
         answers: list[Answer | None] = []
-        unread = bytearray()
-        poll = select.poll()
-        poll.register(stdin, select.POLLOUT)
-        poll.register(stdout, select.POLLIN)
-        began = looked = time.monotonic()
-        while len(answers) < len(names):
-            ready = poll.poll(_WAKE_SECONDS * 1000)
-            # By the clock: a git that is slow may have something to say all the time.
-            now = time.monotonic()
-            if now > looked + _WAKE_SECONDS:
-                looked = now
-                on_wait()
-                if now > began + self._timeout_seconds:
-                    raise TransientIndexError(
-                        f"expected git cat-file to answer within {self._timeout_seconds:g} s, and it did not"
-                    )
-            for descriptor, event in ready:
-                if descriptor == stdin:
-                    # A pipe that is closed is found out by reading.
-                    with suppress(BrokenPipeError):
-                        unsent = unsent[os.write(stdin, unsent) :]
-                    if not unsent or event & (select.POLLERR | select.POLLHUP):
-                        poll.unregister(stdin)
-                    continue
-                if len(names) - len(answers) > _MANY_ANSWERS:
-                    time.sleep(_GATHER_SECONDS)
-                received = os.read(stdout, _PIPE_BYTES)
-                if not received:
-                    raise Died(answers, self._failure(self._process))
-                unread += received
-                _take(unread, answers, has_contents=what == "contents")
-        return answers
 
-    def _failure(self, process: subprocess.Popen[bytes]) -> git.GitFailed:
-        assert self._errors is not None
-        exit_code = process.wait()
-        self._errors.seek(0)
-        return git.GitFailed("cat-file", exit_code, git.readable(self._errors.read()))
+        def take(unread: bytearray) -> int:
+            _take(unread, answers, has_contents=what == "contents")
+            return len(names) - len(answers)
+
+        command = f"{what} " if self._has_commands else ""
+        try:
+            self.ask("".join([f"{command}{name}\n" for name in names]).encode(), take, on_wait)
+        except git.GitFailed as failure:
+            raise Died(answers, failure) from None
+        return answers
 
 
 def _take(unread: bytearray, answers: list[Answer | None], *, has_contents: bool) -> None:

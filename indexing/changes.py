@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Final, NamedTuple
+from typing import Final
 
 from indexing import git, languages, paths
-from indexing.listing import Entry, check_count, entry_of, fields_between_nuls, is_blob
+from indexing.diff_tree import Change
+from indexing.listing import Entry, check_count, entry_of, is_blob
 from indexing.objects import ObjectStore
 
 #: More changes than this, and than this part of the files, cost as much as a new list. They go into one transaction.
@@ -27,27 +27,17 @@ class Changes:
     cpp_sources: int
 
 
-class _Change(NamedTuple):
-    mode: bytes
-    oid: bytes
-    status: bytes
-    path: bytes
-
-
 def list_changes(store: ObjectStore, base: str, sha: str, *, file_count: int, cpp_sources: int) -> Changes | None:
     """From the commit ``base``, with so many files and C++ sources, to ``sha``; None when a whole list serves better.
 
     That is when too much has changed, when headers change their language with it, or when ``base`` is not here.
     RepositoryTooLarge when the limits allow less.
     """
-    changes = []
     try:
-        with store.changes(base, sha) as output:
-            for change in _changes(output):
-                changes.append(change)
-                if len(changes) > max(_MOST_CHANGES, file_count * _MOST_PART):
-                    return None
+        changes = store.changes(base, sha, int(max(_MOST_CHANGES, file_count * _MOST_PART)))
     except git.GitFailed:
+        return None
+    if changes is None:
         return None
     count = file_count + sum((each.status == b"A") - (each.status == b"D") for each in changes)
     check_count(count, store.limits)
@@ -61,15 +51,7 @@ def list_changes(store: ObjectStore, base: str, sha: str, *, file_count: int, cp
     return Changes(entries, gone, count, cpp_after)
 
 
-def _changes(output: IO[bytes]) -> Iterator[_Change]:
-    """Of ``:MODE MODE ID ID STATUS NUL PATH NUL``, the second mode and id: what the path is now."""
-    fields = fields_between_nuls(output)
-    for head in fields:
-        _before, mode, _old, oid, status = head.split(b" ")
-        yield _Change(mode, oid, status[:1], next(fields))
-
-
-def _entries(store: ObjectStore, changes: list[_Change], *, has_cpp: bool) -> list[Entry]:
+def _entries(store: ObjectStore, changes: list[Change], *, has_cpp: bool) -> list[Entry]:
     blobs = [each.oid.decode() for each in changes if is_blob(each.mode)]
     sizes = iter(store.sizes(blobs))
     return [

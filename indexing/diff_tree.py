@@ -1,79 +1,83 @@
-"""``git diff-tree`` as a process that is started before it is known what it is asked: to start takes it longer than to
-answer."""
+"""``git diff-tree`` as a process that is started before it is known what it is asked."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, Final
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
 from indexing import git
+from indexing.talk import Talk
 
 _ARGUMENTS: Final = ("diff-tree", "--stdin", "-r", "-z", "--raw", "--no-renames", "--full-index")
 
+#: Changes of more bytes than this are too many, however few they are: they are in memory together.
+_MOST_BYTES: Final = 4 << 20
 
-class DiffTree:
-    """One process for one question. For one thread. ``environment``: as for ``git.run``."""
+#: A line that is no question is repeated: so the answers before it are known to be whole.
+_END: Final = b"end\n"
+
+
+class Change(NamedTuple):
+    """A path that differs, and what is there now. ``status`` is ``A``, ``D``, or another letter for both."""
+
+    mode: bytes
+    oid: bytes
+    status: bytes
+    path: bytes
+
+
+class _TooMany(Exception):
+    pass
+
+
+class DiffTree(Talk):
+    """Tells what differs between two trees."""
 
     def __init__(self, environment: Mapping[str, str], timeout_seconds: float) -> None:
-        self._environment = environment
-        self._timeout_seconds = timeout_seconds
-        self._process: subprocess.Popen[bytes] | None = None
-        self._output: IO[bytes] | None = None
+        super().__init__(_ARGUMENTS, environment, timeout_seconds)
 
-    def start(self) -> None:
-        """Start the process. GitUnavailable."""
-        if self._process is not None:
-            return
-        self._output = tempfile.TemporaryFile(dir=Path(self._environment["HOME"]))  # noqa: SIM115 it stays open
-        self._process = git.start(
-            _ARGUMENTS,
-            environment=self._environment,
-            stdin=subprocess.PIPE,
-            stdout=self._output,
-            stderr=subprocess.PIPE,
-        )
+    def changes(self, before: str, after: str, most: int, on_wait: Callable[[], None]) -> list[Change] | None:
+        """The paths that differ between two trees, by the trees' ids; None when they are more than ``most``.
 
-    @contextmanager
-    def ask(self, base: str, tree: str, on_wait: Callable[[int], None]) -> Iterator[IO[bytes]]:
-        """What differs between two trees: ``:MODE MODE ID ID STATUS NUL PATH NUL`` of each path, in a file that is
-        there as long as the block runs.
-
-        Calls ``on_wait`` with its length in bytes several times a second, and at its end; it may raise to stop.
-        GitFailed when a tree is not there, TransientIndexError after the time limit, GitUnavailable.
+        Calls ``on_wait`` several times a second; it may raise to stop. GitFailed when a tree is not here,
+        TransientIndexError after the time limit, GitUnavailable.
         """
-        self.start()
-        assert self._process is not None
-        assert self._output is not None
-        process, self._process = self._process, None
-        with self._output as output:
+        answer = _Answer(f"{before} {after}\n".encode(), most)
+        try:
+            self.ask(answer.question + _END, answer.take, on_wait)
+        except _TooMany:
+            return None
+        return answer.changes
 
-            def watch() -> None:
-                on_wait(os.fstat(output.fileno()).st_size)
 
-            git.finish(
-                process,
-                _ARGUMENTS,
-                timeout_seconds=self._timeout_seconds,
-                on_wait=watch,
-                question=f"{base} {tree}\n".encode(),
-            )
-            watch()
-            output.seek(0)
-            # It says which trees it has compared, unless one is missing: then it says nothing, and ends well.
-            if output.readline().split() != [base.encode(), tree.encode()]:
-                raise git.GitFailed("diff-tree", process.returncode, "a tree is missing")
-            yield output
+class _Answer:
+    """The question, a line; of each path ``:MODE MODE ID ID STATUS NUL PATH NUL``; ``_END``."""
 
-    def close(self) -> None:
-        """End a process that was not asked."""
-        process, self._process = self._process, None
-        if process is not None:
-            with process:
-                git.kill_group(process.pid)
-        if self._output is not None:
-            self._output.close()
+    def __init__(self, question: bytes, most: int) -> None:
+        self.question = question
+        self.changes: list[Change] = []
+        self._most = most
+        self._has_begun = False
+
+    def take(self, unread: bytearray) -> int:
+        if len(unread) > _MOST_BYTES:
+            raise _TooMany
+        if not self._has_begun:
+            if not unread.startswith(self.question):
+                # Of a tree that is missing it says nothing.
+                if unread.startswith(_END):
+                    raise git.GitFailed("diff-tree", 0, "a tree is missing")
+                return 1
+            del unread[: len(self.question)]
+            self._has_begun = True
+        *fields, rest = unread.split(b"\0")
+        whole = len(fields) // 2 * 2
+        for head, path in zip(fields[0:whole:2], fields[1:whole:2], strict=True):
+            _before, mode, _old, oid, status = bytes(head).split(b" ")
+            self.changes.append(Change(mode, oid, status[:1], bytes(path)))
+        if len(self.changes) > self._most:
+            raise _TooMany
+        if whole == len(fields) and rest == _END:
+            return 0
+        del unread[: sum(len(field) + 1 for field in fields[:whole])]
+        return 1

@@ -120,44 +120,29 @@ def run(
     GitUnavailable. Whatever happens, nothing it started is left. ``secret`` is kept out of errors.
     """
     process = start(arguments, environment=environment, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
-    return finish(process, arguments, timeout_seconds=timeout_seconds, on_wait=on_wait, secret=secret)
-
-
-def finish(
-    process: subprocess.Popen[bytes],
-    arguments: Sequence[str],
-    *,
-    timeout_seconds: float,
-    on_wait: Callable[[], None],
-    question: bytes | None = None,
-    secret: str | None = None,
-) -> bytes:
-    """Wait for what ``start`` started with these arguments and a pipe for its errors, as ``run`` does. ``question`` is
-    written to its stdin."""
     deadline = time.monotonic() + timeout_seconds
     with process:
         try:
             while True:
                 try:
-                    output, errors = process.communicate(question, timeout=_WAKE_SECONDS)
+                    output, errors = process.communicate(timeout=_WAKE_SECONDS)
                     break
                 except subprocess.TimeoutExpired:
-                    question = None
                     on_wait()
                     if time.monotonic() > deadline:
                         raise TransientIndexError(
-                            f"expected git {_command_of(arguments)} to end within {timeout_seconds:g} s, "
+                            f"expected git {command_of(arguments)} to end within {timeout_seconds:g} s, "
                             "and it was still running"
                         ) from None
         except BaseException:
             kill_group(process.pid)
             raise
     if process.returncode != 0:
-        raise GitFailed(_command_of(arguments), process.returncode, readable(errors, secret))
+        raise GitFailed(command_of(arguments), process.returncode, readable(errors, secret))
     return output or b""
 
 
-def _command_of(arguments: Sequence[str]) -> str:
+def command_of(arguments: Sequence[str]) -> str:
     """What is behind the options of git itself; all of ours are ``-c NAME=VALUE``."""
     return next(each for before, each in pairwise(("", *arguments)) if "-c" not in (before, each))
 

@@ -48,8 +48,7 @@ class Listing:
 
     def entries(self) -> Iterator[Entry]:
         """Every path, from the beginning."""
-        self.lines.seek(0)
-        for line in fields_between_nuls(self.lines):
+        for line in _lines(self.lines):
             head, _, path = line.partition(b"\t")
             mode, kind, oid, size = head.split()
             size_bytes = int(size) if kind == b"blob" and size != _NO_SIZE else None
@@ -86,9 +85,8 @@ def list_commit(store: ObjectStore, sha: str) -> Iterator[Listing]:
     """The listing of a commit, as long as the block runs. RepositoryTooLarge when the limits allow less."""
     with tempfile.TemporaryFile(dir=store.home) as lines:
         store.list_tree(sha, lines)
-        lines.seek(0)
         count = cpp_sources = 0
-        for line in fields_between_nuls(lines):
+        for line in _lines(lines):
             count += 1
             check_count(count, store.limits)
             cpp_sources += languages.is_cpp_source(line.partition(b"\t")[2])
@@ -101,9 +99,10 @@ def check_count(count: int, limits: Limits) -> None:
         raise RepositoryTooLarge(f"expected a commit of at most {limits.max_files} files, got more")
 
 
-def fields_between_nuls(file: IO[bytes]) -> Iterator[bytes]:
-    """What a command with ``-z`` wrote, from the place that the file is at, one field at a time."""
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """What a command with ``-z`` wrote, from the beginning, a line at a time."""
+    file.seek(0)
     rest = b""
     while chunk := file.read(_READ_BYTES):
-        *fields, rest = (rest + chunk).split(b"\x00")
-        yield from fields
+        *whole, rest = (rest + chunk).split(b"\x00")
+        yield from whole

@@ -17,7 +17,7 @@ from typing import IO, Final, Literal, NamedTuple
 
 from indexing import git
 from indexing.cat_file import Answer, CatFile, Died, Option
-from indexing.diff_tree import DiffTree
+from indexing.diff_tree import Change, DiffTree
 from indexing.errors import RepositoryTooLarge
 from indexing.limits import Limits
 
@@ -31,7 +31,7 @@ _BATCH_COMMAND_VERSION: Final = (2, 36)
 class _Talks(NamedTuple):
     """With processes of git that stay: each is one thread's at a time. The first two are one, where git can do that."""
 
-    facts: CatFile
+    info: CatFile
     contents: CatFile
     changes: DiffTree
 
@@ -61,7 +61,7 @@ class ObjectStore:
 
     def start(self) -> None:
         """Start the processes, so that they are ready when they are asked."""
-        self._talks.facts.start()
+        self._talks.info.start()
         self._talks.contents.start()
 
     def expect_changes(self) -> None:
@@ -76,7 +76,7 @@ class ObjectStore:
     def commit_id(self, name: str) -> str | None:
         """The full id of the commit that a full or short id, or a tag's id, stands for; None when there is none."""
         try:
-            (found,) = self._facts([name + "^{commit}"])
+            (found,) = self._info([name + "^{commit}"])
         except git.GitFailed:
             return None
         return None if found is None else found.oid
@@ -90,7 +90,7 @@ class ObjectStore:
 
         def watch() -> None:
             self.on_wait()
-            self._check_listing(os.fstat(listing.fileno()).st_size)
+            self._check_listing(listing)
 
         with _not_too_deep():
             git.run(
@@ -100,40 +100,33 @@ class ObjectStore:
                 on_wait=watch,
                 stdout=listing,
             )
-        self._check_listing(os.fstat(listing.fileno()).st_size)
+        self._check_listing(listing)
 
-    @contextmanager
-    def changes(self, base: str, sha: str) -> Iterator[IO[bytes]]:
-        """Every path that differs between two commits: ``:MODE MODE ID ID STATUS NUL PATH NUL``, in a file that is
-        there as long as the block runs.
+    def changes(self, base: str, sha: str, most: int) -> list[Change] | None:
+        """Every path that differs between two commits; None when they are more than ``most``.
 
-        GitFailed when one of them is not here; RepositoryTooLarge as ``list_tree``.
+        GitFailed when one of them is not here; RepositoryTooLarge when its directories are too deep.
         """
-        trees = self._facts([f"{base}^{{tree}}", f"{sha}^{{tree}}"])
+        trees = self._info([f"{base}^{{tree}}", f"{sha}^{{tree}}"])
         before, after = (None if each is None else each.oid for each in trees)
         if before is None or after is None:
             raise git.GitFailed("cat-file", 0, "a commit is missing")
-
-        def watch(size_bytes: int) -> None:
-            self.on_wait()
-            self._check_listing(size_bytes)
-
-        with _not_too_deep(), self._talks.changes.ask(before, after, watch) as listing:
-            yield listing
+        with _not_too_deep():
+            return self._talks.changes.changes(before, after, most, self.on_wait)
 
     def sizes(self, oids: Sequence[str]) -> list[int | None]:
         """The sizes of blobs in bytes, in order, without reading contents; None for what is missing or no blob."""
-        answers = self._facts(oids)
+        answers = self._info(oids)
         return [None if each is None or each.kind != b"blob" else each.size_bytes for each in answers]
 
-    def _facts(self, names: Sequence[str]) -> list[Answer | None]:
+    def _info(self, names: Sequence[str]) -> list[Answer | None]:
         try:
-            return self._talks.facts.ask(names, self.on_wait, what="info")
+            return self._talks.info.info(names, self.on_wait)
         except Died:
             # Perhaps it was killed, while nobody asked.
             pass
         try:
-            return self._talks.facts.ask(names, self.on_wait, what="info")
+            return self._talks.info.info(names, self.on_wait)
         except Died as died:
             raise died.failure from None
 
@@ -147,7 +140,7 @@ class ObjectStore:
             # git gives up at a damaged object; when it does so twice, it is not the machine's doing.
             asked = left[:1] if left[0] == suspect else left
             try:
-                answers = self._talks.contents.ask(asked, on_wait, what="contents")
+                answers = self._talks.contents.contents(asked, on_wait)
             except Died as died:
                 answers = died.answers
                 if len(asked) == 1 and not answers:
@@ -158,8 +151,8 @@ class ObjectStore:
                 yield oid, None if answer is None or answer.kind != b"blob" else answer.content
             left = left[len(answers) :]
 
-    def _check_listing(self, size_bytes: int) -> None:
-        if size_bytes > self.limits.max_listing_bytes:
+    def _check_listing(self, listing: IO[bytes]) -> None:
+        if os.fstat(listing.fileno()).st_size > self.limits.max_listing_bytes:
             raise RepositoryTooLarge(
                 f"expected a list of paths of at most {self.limits.max_listing_bytes} bytes, got a longer one"
             )

@@ -115,7 +115,7 @@ def test_an_object_that_git_dies_of_is_the_only_one_that_is_missing(store: Objec
     loose.chmod(0o644)
     loose.write_bytes(loose.read_bytes()[:100_000])
     with pytest.raises(Died):
-        store._talks.contents.ask([damaged], git.nothing_to_do, what="contents")
+        store._talks.contents.contents([damaged], git.nothing_to_do)
     answers = dict(store.contents(asked, git.nothing_to_do))
     assert [oid for oid, content in answers.items() if content is None] == [damaged]
 
@@ -140,9 +140,9 @@ def test_a_question_without_an_answer_ends_and_the_next_one_is_not_answered_by_i
     asked = CatFile("--batch-check", environment, timeout_seconds=0.3)
     environment["PATH"] = f"{silent}:{os.environ['PATH']}"
     with pytest.raises(TransientIndexError, match=r"answer within 0\.3 s"):
-        asked.ask([oid], git.nothing_to_do, what="info")
+        asked.info([oid], git.nothing_to_do)
     environment["PATH"] = os.environ["PATH"]
-    (answer,) = asked.ask([oid], git.nothing_to_do, what="info")
+    (answer,) = asked.info([oid], git.nothing_to_do)
     asked.close()
     assert answer is not None
     assert answer.oid == oid
@@ -154,5 +154,5 @@ def test_a_git_that_says_a_little_all_the_time_is_stopped_and_has_a_time_limit_t
     asked = CatFile("--batch-check", environment, timeout_seconds=0.5)
     looks: list[None] = []
     with pytest.raises(TransientIndexError, match="did not"):
-        asked.ask(["1" * 40] * 1000, lambda: looks.append(None), what="info")
+        asked.info(["1" * 40] * 1000, lambda: looks.append(None))
     assert looks
