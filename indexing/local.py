@@ -53,15 +53,17 @@ class LocalRepository:
     def store(self) -> ObjectStore:
         """Its objects. UnsafeRepository when they would lead outside, RepositoryNotFound when they cannot be read."""
         _refuse_what_leads_outside(self.directory)
-        store = objects.create(
+        return objects.create(
             self.home,
             self.limits,
             self.on_wait,
             object_directory=self.directory / "objects",
             object_format=_object_format(self.directory, self.home, self.limits),
         )
-        store.start()
-        return store
+
+    def start(self) -> None:
+        """Start what reads its objects. Raises what ``store`` does."""
+        self.store.start()
 
     def close(self) -> None:
         """End what reads its objects."""

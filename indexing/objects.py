@@ -61,12 +61,8 @@ class ObjectStore:
 
     def start(self) -> None:
         """Start the processes, so that they are ready when they are asked."""
-        self._talks.info.start()
-        self._talks.contents.start()
-
-    def expect_changes(self) -> None:
-        """Start the process that tells changes, so that it is ready when it is asked."""
-        self._talks.changes.start()
+        for talk in self._talks:
+            talk.start()
 
     def close(self) -> None:
         """End the processes."""

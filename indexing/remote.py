@@ -125,6 +125,9 @@ class RemoteRepository:
         self._growing = home
         self._way: Way | None = None
 
+    def start(self) -> None:
+        """Nothing of it is needed before ``fetch``."""
+
     def close(self) -> None:
         """Nothing of it is open outside of ``fetch``."""
 

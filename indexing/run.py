@@ -78,7 +78,9 @@ def index_commit(
             known = run.publish_known(source.peek(commit_sha))
             if known is not None:
                 return known
-            base = run.expect_changes(source)
+            run.start(source)
+            # Meanwhile git starts.
+            base = run.find_base()
             sha = run.resolve(source, commit_sha)
             known = run.publish_known(sha)
             if known is not None:
@@ -136,16 +138,12 @@ class _Run:
             self._ask_to_publish(cursor)
         return replace(report, seconds=self.reporter.seconds)
 
-    def expect_changes(self, source: Source) -> Base | None:
-        """What the next commit can be told from. git starts meanwhile, with what is needed for that."""
+    def start(self, source: Source) -> None:
         with self.reporter.timed("resolve"):
-            store = source.store if isinstance(source, local.LocalRepository) else None
-            base = self.find_base()
-            if store is not None and base is not None:
-                store.expect_changes()
-        return base
+            source.start()
 
     def find_base(self) -> Base | None:
+        """What the next commit can be told from."""
         with self.reporter.timed("list"), self.transaction() as cursor:
             return publish.find_base(cursor, self.repository_id, self.how)
 

@@ -25,7 +25,7 @@ _PIPE_BYTES: Final = 1 << 20
 
 #: While so many answers are missing, what git writes is left to gather for so long, in seconds: it writes each one in
 #: pieces, and to be woken for each of them takes more than to read it.
-_MANY_ANSWERS: Final = 16
+_MANY_ANSWERS: Final = 64
 _GATHER_SECONDS: Final = 0.001
 
 

@@ -29,7 +29,7 @@ def repository(make_repository: Make) -> Repository:
 def store(repository: Repository, tmp_path: Path) -> Iterator[ObjectStore]:
     directory = Path(repository.url) / ".git" / "objects"
     with objects.create(tmp_path, Limits(), git.nothing_to_do, object_directory=directory) as opened:
-        opened.expect_changes()
+        opened.start()
         yield opened
 
 
@@ -99,6 +99,8 @@ def test_a_git_that_says_nothing_has_a_time_limit(
     monkeypatch.setenv("PATH", f"{silent}:{os.environ['PATH']}")
     directory = Path(repository.url) / ".git" / "objects"
     limits = Limits(git_timeout_seconds=0.5)
-    with objects.create(tmp_path, limits, git.nothing_to_do, object_directory=directory) as store:
-        with pytest.raises(TransientIndexError, match=r"diff-tree to answer within 0\.5 s"):
-            store.changes(base, changed, 10)
+    with (
+        objects.create(tmp_path, limits, git.nothing_to_do, object_directory=directory) as store,
+        pytest.raises(TransientIndexError, match=r"diff-tree to answer within 0\.5 s"),
+    ):
+        store.changes(base, changed, 10)
