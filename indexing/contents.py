@@ -51,7 +51,7 @@ def parse_contents(
         batches = Batches(connection, reporter, storing, store_files)
         try:
             with parsers:
-                tasks = _to_parse(batches, objects, entries, reading)
+                tasks = _to_parse(batches, objects, entries, reading, parsers)
                 for task, parsed in parsers.parse(tasks, batches.tick):
                     batches.add(Blob(task.oid, task.language), parsed, len(task.content))
             with reporter.phase("store", files_total=batches.files_left):
@@ -64,12 +64,15 @@ def parse_contents(
         return batches.unreadable
 
 
-def _to_parse(batches: Batches, objects: ObjectStore, entries: Iterable[Entry], reading: Background) -> Iterator[Task]:
+def _to_parse(
+    batches: Batches, objects: ObjectStore, entries: Iterable[Entry], reading: Background, parsers: Parsers
+) -> Iterator[Task]:
     """Contents that nobody has parsed; one portion is read while the one before is parsed."""
     before: list[Blob] = []
     for portion in chain(_portions(_new_blobs(batches, entries)), [[]]):
         contents = reading.wait(batches.tick) if before else ()
         reading.start(partial(_read, objects, [blob.oid for blob in portion], reading.check))
+        parsers.start([blob.language for blob in portion if blob.language != TEXT])
         # What takes longest first, so that the parsers end together; what needs none is done while they work.
         read = zip(before, contents, strict=True)
         for blob, (oid, content) in sorted(read, key=_by_work):

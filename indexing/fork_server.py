@@ -30,6 +30,7 @@ from select import select
 from typing import Any, NamedTuple, NoReturn
 
 from indexing import parser
+from indexing.priority import Priority
 
 #: How much is read of the socket at once, in bytes and in descriptors.
 _READ_BYTES = 1 << 16
@@ -166,7 +167,9 @@ class _Server:
             # The server's end of its socket: only the server is to hear from the parent.
             os.close(0)
             os.open(os.devnull, os.O_RDONLY)
+            priority = Priority()
             if not is_urgent:
+                priority.settle()
                 parser.warm_up()
             limits, descriptors, _flags, _address = socket.recv_fds(control, _READ_BYTES, 2)
             if not limits:
@@ -175,7 +178,7 @@ class _Server:
             for descriptor, place in zip(descriptors, (0, 1), strict=True):
                 os.dup2(descriptor, place)
                 os.close(descriptor)
-            parser.serve(*json.loads(limits))
+            parser.serve(priority, *json.loads(limits))
             exit_code = 0
         finally:
             # At once, whatever was raised: what is behind the fork is the server's.

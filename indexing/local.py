@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +53,10 @@ class LocalRepository:
     def store(self) -> ObjectStore:
         """Its objects. UnsafeRepository when they would lead outside, RepositoryNotFound when they cannot be read."""
         _refuse_what_leads_outside(self.directory)
+        return self._unchecked
+
+    @cached_property
+    def _unchecked(self) -> ObjectStore:
         return objects.create(
             self.home,
             self.limits,
@@ -61,14 +65,19 @@ class LocalRepository:
             object_format=_object_format(self.directory, self.home, self.limits),
         )
 
-    def start(self) -> None:
-        """Start what reads its objects. Raises what ``store`` does."""
-        self.store.start()
+    def start(self, *, changes: bool) -> None:
+        """Start what reads its objects, and check them. ``changes``: as for ``ObjectStore.start``.
+
+        Raises what ``store`` does.
+        """
+        # It is asked nothing before they are checked, and takes as long to start. Two at once would take longer.
+        self._unchecked.start()
+        self.store.start(changes=changes)
 
     def close(self) -> None:
         """End what reads its objects."""
-        if "store" in self.__dict__:
-            self.store.close()
+        if "_unchecked" in self.__dict__:
+            self._unchecked.close()
 
     def peek(self, name: str | None) -> str | None:
         """The full id of what a name stands for, without a look at any object; None when that does not tell it."""
@@ -177,25 +186,27 @@ def _refuse_what_leads_outside(directory: Path) -> None:
     ):
         if os.path.lexists(directory / name):
             raise UnsafeRepository(f"expected a repository on its own, got {name} ({what})")
-    for entry in _walk(directory / "objects"):
-        if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
-            raise UnsafeRepository(
-                f"expected only files under objects/, "
-                f"got a link or device at {os.path.relpath(entry.path, directory)!r}"
-            )
+    if (odd := _first_odd(directory / "objects")) is not None:
+        raise UnsafeRepository(
+            f"expected only files under objects/, got a link or device at {os.path.relpath(odd, directory)!r}"
+        )
     if (directory / "objects").is_symlink():
         raise UnsafeRepository("expected objects/ to be a directory, got a link: it leads to another repository")
 
 
-def _walk(directory: Path) -> Iterator[os.DirEntry[str]]:
+def _first_odd(directory: Path) -> str | None:
+    """The first that is found below a directory and is neither a file nor a directory."""
     pending = [str(directory)]
     try:
         while pending:
             with os.scandir(pending.pop()) as entries:
                 for entry in entries:
-                    yield entry
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(entry.path)
+                    if entry.is_file(follow_symlinks=False):
+                        continue
+                    if not entry.is_dir(follow_symlinks=False):
+                        return entry.path
+                    pending.append(entry.path)
+        return None
     except PermissionError as error:
         raise RepositoryNotFound(
             f"expected to read the objects of the repository, got permission denied at {error.filename!r}: "

@@ -59,13 +59,15 @@ class ObjectStore:
     ) -> None:
         self.close()
 
-    def start(self) -> None:
-        """Start the processes, so that they are ready when they are asked."""
-        for talk in self._talks:
+    def start(self, *, changes: bool = False) -> None:
+        """Start the processes, so that they are ready when they are asked; ``changes``: the one that tells them too."""
+        for talk in self._talks if changes else self._talks[:2]:
             talk.start()
 
     def close(self) -> None:
         """End the processes."""
+        for talk in self._talks:
+            talk.kill()
         for talk in self._talks:
             talk.close()
 

@@ -72,10 +72,9 @@ _WARM_TIMES = 3
 _FLOW_LOOK_BYTES = 1000
 
 
-def serve(seconds: float, kill_seconds: float, memory_bytes: int, max_symbols: int) -> None:
+def serve(priority: Priority, seconds: float, kill_seconds: float, memory_bytes: int, max_symbols: int) -> None:
     """Answer batches until stdin ends. CPU seconds for a file, seconds more until the kernel ends us, bytes of address
     space, symbols of a file."""
-    priority = Priority()
     _limit(memory_bytes)
     gc.set_threshold(_GARBAGE_OBJECTS)
     # Answers get a descriptor of their own: what a library prints must not end up between them.

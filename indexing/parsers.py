@@ -98,6 +98,11 @@ class Parsers:
         for parser in list(self._running):
             self._dismiss(parser)
 
+    def start(self, languages: Sequence[str]) -> None:
+        """Start parsers for files of these languages, so that they are ready when the files are."""
+        while len(self._running) < min(self._limits.parse_processes, len(languages)):
+            self._start(languages)
+
     def parse(self, tasks: Iterable[Task], on_wait: Callable[[], None]) -> Iterator[tuple[Task, Rows]]:
         """Parse all tasks; answers come as they are ready, in no order.
 
@@ -146,11 +151,11 @@ class Parsers:
         least = min(fresh, key=lambda each: each.waiting_bytes, default=None)
         if least is not None and (not least.tasks or len(self._running) >= self._limits.parse_processes):
             return least
-        return self._start(batch)
+        return self._start([task.language for task in batch])
 
-    def _start(self, batch: Sequence[Task]) -> _Parser:
-        languages = dict.fromkeys(task.language for task in batch)
-        parser = _Parser(forks.fork_parser(self._limits, list(languages), self._command), self._limits)
+    def _start(self, languages: Iterable[str]) -> _Parser:
+        fork = forks.fork_parser(self._limits, list(dict.fromkeys(languages)), self._command)
+        parser = _Parser(fork, self._limits)
         self._running.append(parser)
         self._selector.register(parser.stdout, selectors.EVENT_READ, parser)
         return parser

@@ -75,14 +75,14 @@ def index_commit(
         reporter = Reporter(on_progress)
         run = _Run(connection, repository_id, limits, access, reporter, Path(scratch), before_publish, parser_command)
         with closing(run.open(repository_url)) as source:
-            known = run.publish_known(source.peek(commit_sha))
+            peeked = source.peek(commit_sha)
+            known = run.publish_known(peeked)
             if known is not None:
                 return known
-            run.start(source)
-            # Meanwhile git starts.
             base = run.find_base()
+            run.start(source, base)
             sha = run.resolve(source, commit_sha)
-            known = run.publish_known(sha)
+            known = None if sha == peeked else run.publish_known(sha)
             if known is not None:
                 return known
             return run.index(source, sha, base)
@@ -127,7 +127,7 @@ class _Run:
         """Show a commit that was indexed before; None when it was not."""
         if sha is None:
             return None
-        with self.reporter.timed("resolve"), self.transaction() as cursor:
+        with self.reporter.timed("resolve"), self.connection, self.connection.cursor() as cursor:
             published = publish.find_published(cursor, self.repository_id, sha, self.how)
         if published is None:
             return None
@@ -138,14 +138,14 @@ class _Run:
             self._ask_to_publish(cursor)
         return replace(report, seconds=self.reporter.seconds)
 
-    def start(self, source: Source) -> None:
-        with self.reporter.timed("resolve"):
-            source.start()
-
     def find_base(self) -> Base | None:
         """What the next commit can be told from."""
-        with self.reporter.timed("list"), self.transaction() as cursor:
+        with self.reporter.timed("list"), self.connection, self.connection.cursor() as cursor:
             return publish.find_base(cursor, self.repository_id, self.how)
+
+    def start(self, source: Source, base: Base | None) -> None:
+        with self.reporter.timed("resolve"):
+            source.start(changes=base is not None)
 
     def resolve(self, source: Source, commit_sha: str | None) -> str:
         with self.reporter.timed("resolve"):

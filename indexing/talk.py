@@ -81,13 +81,18 @@ class Talk:
             self.close()
             raise
 
+    def kill(self) -> None:
+        """End the process, without waiting for that: ``close`` does."""
+        if self._process is not None and self._process.returncode is None:
+            git.kill_group(self._process.pid)
+
     def close(self) -> None:
         """End the process. It may be asked again."""
+        self.kill()
         process, self._process = self._process, None
         if process is not None:
             with process:
-                if process.returncode is None:
-                    git.kill_group(process.pid)
+                pass
         if self._errors is not None:
             self._errors.close()
 

@@ -29,7 +29,7 @@ def repository(make_repository: Make) -> Repository:
 def store(repository: Repository, tmp_path: Path) -> Iterator[ObjectStore]:
     directory = Path(repository.url) / ".git" / "objects"
     with objects.create(tmp_path, Limits(), git.nothing_to_do, object_directory=directory) as opened:
-        opened.start()
+        opened.start(changes=True)
         yield opened
 
 
