@@ -1,4 +1,4 @@
-"""``git diff-tree`` as a process that is started before it is known what it is asked."""
+"""``git diff-tree`` as a process that stays: what it has said is read at once, and nobody waits for its end."""
 
 from __future__ import annotations
 

@@ -65,14 +65,11 @@ class LocalRepository:
             object_format=_object_format(self.directory, self.home, self.limits),
         )
 
-    def start(self, *, changes: bool) -> None:
-        """Start what reads its objects, and check them. ``changes``: as for ``ObjectStore.start``.
-
-        Raises what ``store`` does.
-        """
-        # It is asked nothing before they are checked, and takes as long to start. Two at once would take longer.
+    def start(self) -> None:
+        """Start what reads its objects, and check them. Raises what ``store`` does."""
+        # It is asked nothing before they are checked, and takes as long to start.
         self._unchecked.start()
-        self.store.start(changes=changes)
+        _ = self.store
 
     def close(self) -> None:
         """End what reads its objects."""

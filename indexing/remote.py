@@ -125,7 +125,7 @@ class RemoteRepository:
         self._growing = home
         self._way: Way | None = None
 
-    def start(self, *, changes: bool) -> None:
+    def start(self) -> None:
         """Nothing of it is needed before ``fetch``."""
 
     def close(self) -> None:

@@ -79,8 +79,9 @@ def index_commit(
             known = run.publish_known(peeked)
             if known is not None:
                 return known
+            run.start(source)
+            # Meanwhile git starts.
             base = run.find_base()
-            run.start(source, base)
             sha = run.resolve(source, commit_sha)
             known = None if sha == peeked else run.publish_known(sha)
             if known is not None:
@@ -143,9 +144,9 @@ class _Run:
         with self.reporter.timed("list"), self.connection, self.connection.cursor() as cursor:
             return publish.find_base(cursor, self.repository_id, self.how)
 
-    def start(self, source: Source, base: Base | None) -> None:
+    def start(self, source: Source) -> None:
         with self.reporter.timed("resolve"):
-            source.start(changes=base is not None)
+            source.start()
 
     def resolve(self, source: Source, commit_sha: str | None) -> str:
         with self.reporter.timed("resolve"):

@@ -122,7 +122,7 @@ def test_an_object_that_git_dies_of_is_the_only_one_that_is_missing(store: Objec
 
 def test_none_of_its_processes_is_left(store: ObjectStore, repository: Repository) -> None:
     list(store.contents(ids(repository), git.nothing_to_do))
-    store.start(changes=True)
+    store.changes(repository.head, repository.head, 1)
     assert len(processes(store)) == 2 + (git.version() < (2, 36))
     store.close()
     assert processes(store) == []

@@ -29,7 +29,7 @@ def repository(make_repository: Make) -> Repository:
 def store(repository: Repository, tmp_path: Path) -> Iterator[ObjectStore]:
     directory = Path(repository.url) / ".git" / "objects"
     with objects.create(tmp_path, Limits(), git.nothing_to_do, object_directory=directory) as opened:
-        opened.start(changes=True)
+        opened.start()
         yield opened
 
 
@@ -78,6 +78,7 @@ def test_what_is_missing_is_no_commit_without_changes(store: ObjectStore, reposi
 
 def test_a_git_that_was_killed_has_told_nothing(store: ObjectStore, repository: Repository) -> None:
     base, changed = repository.head, repository.commit({"d0/e/f.py": "# other\n"})
+    store._talks.changes.start()
     process = store._talks.changes._process
     assert process is not None
     os.kill(process.pid, signal.SIGKILL)
