@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psycopg2
 
 from broker import settings
-from leasequeue.connection import keep_moving, session_defaults
+from leasequeue.connection import session_defaults
 
 #: Seconds to reach the database.
 CONNECT_TIMEOUT = 10
@@ -24,7 +24,6 @@ def opened_connection(role: str = "indexq index") -> Iterator[psycopg2.extension
     url = settings.supabase_db_url
     connection = psycopg2.connect(url, connect_timeout=CONNECT_TIMEOUT, **session_defaults(url, role))
     try:
-        keep_moving(connection)
         yield connection
     finally:
         connection.close()

@@ -10,9 +10,7 @@ transaction pooler may stand in between. Errors leave as :mod:`.errors`, chosen 
 
 from __future__ import annotations
 
-import os
 import select
-import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -42,28 +40,6 @@ _KEEPALIVE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "10000",
 }
-
-
-#: Segments of more bytes than this go through no network, only from one process of this machine to another one.
-_LOCAL_SEGMENT = 9000
-
-#: What such a session has on its way to the server at most, in bytes, as the kernel is told, which doubles it.
-_LOCAL_SEND_BYTES = 16 * 1024
-
-
-def keep_moving(connection: psycopg2.extensions.connection) -> None:
-    """Keep a large statement from lying still for 200 ms on its way to a server on the same machine.
-
-    A segment has up to 64 KB there. When a server that has no processor for a moment leaves less room than the next one
-    needs, it tells of more only once the room has doubled (Linux, ``__tcp_cleanup_rbuf``): both wait, until a timer
-    sends what fits. With little on its way no segment is that long. Does nothing to other sessions, whose segments are
-    short.
-    """
-    with socket.socket(fileno=os.dup(connection.fileno())) as own:
-        if own.family in (socket.AF_INET, socket.AF_INET6):
-            segment = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
-            if segment > _LOCAL_SEGMENT:
-                own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LOCAL_SEND_BYTES)
 
 
 def session_defaults(url: str, role: str) -> dict[str, Any]:
@@ -114,7 +90,6 @@ class Connection:
         except BaseException:
             self.close()
             raise
-        keep_moving(self._raw)
         #: The server process behind this session; behind a pooler, that of the moment.
         self.backend_pid: int = self._raw.info.backend_pid
 
