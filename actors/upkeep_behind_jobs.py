@@ -67,13 +67,15 @@ class UpkeepBehindJobs(Middleware):
             if self._stopping.is_set():
                 return
             self._waiting.clear()
+            repositories = self._take_repositories()
             try:
                 with opened_connection("indexq upkeep") as connection:
-                    upkeep.tidy(connection, self._take_repositories(), settings.index_keep_commits, self._check)
+                    upkeep.tidy(connection, repositories, settings.index_keep_commits, self._check)
             except _Stopped:
                 return
             except Exception as error:  # noqa: BLE001 whatever it was, it must not be the last try
                 # The next one is behind the next job, or in a minute.
+                self._repositories.update(repositories)
                 log.warning("upkeep_left: %s", str(error).strip())
             self._stopping.wait(GATHER_SECONDS)
 

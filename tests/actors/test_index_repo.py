@@ -21,6 +21,13 @@ from indexing import jobs
 FILES = 3_000
 
 
+#: Ends who waits for a lock; not by name: behind a pooler that is the name of whoever had the session before, too.
+ENDING = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
+
 def start(database: str, directory: Path, **settings: str) -> Command:
     command: list[str | bytes | Path] = [sys.executable, "-m", "dramatiq", "actors", "-p", "1", "-t", "1"]
     started = Command(command, {"SUPABASE_DB_URL": database, "INDEX_PARALLELISM": "1", **settings}, directory)
@@ -105,11 +112,6 @@ def test_a_worker_is_ready_to_parse_and_takes_names_over_behind_each_job_and_whe
 def test_names_whose_session_was_ended_are_taken_over_behind_the_next_job(
     worker: Command, database: str, tmp_path: Path, sql: Sql
 ) -> None:
-    # By what it waits for: behind a pooler a name is that of whoever had the session before, too.
-    ending = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
     first = Repository.make(tmp_path / "one", {"a.py": "def first(): pass\n"})
     with closing(psycopg2.connect(database)) as holding, holding.cursor() as cursor:
         # Given somebody who keeps names from being added, and an operator who ends whoever waits for that,
@@ -118,8 +120,7 @@ def test_names_whose_session_was_ended_are_taken_over_behind_the_next_job(
         wait_until(
             lambda: sql("SELECT status FROM indexing.index_jobs") == [("completed",)], 20, "the job waits for it"
         )
-        wait_until(lambda: sql(ending), 20, "nobody waits")
-        wait_until(lambda: "upkeep_left" in worker.stderr, 20, "it is not told")
+        wait_until(lambda: (sql(ENDING), "upkeep_left" in worker.stderr)[1], 20, "it is not told")
         holding.rollback()
     # When another job ends, then the names of both are there.
     queue_job(database, sql, Repository.make(tmp_path / "two", {"b.py": "def second(): pass\n"}).url)
@@ -127,20 +128,51 @@ def test_names_whose_session_was_ended_are_taken_over_behind_the_next_job(
     wait_until(lambda: sql("SELECT name FROM indexing.names ORDER BY name") == both, 20, "they are not taken over")
 
 
+def index_four_commits(database: str, directory: Path, sql: Sql) -> None:
+    repository = Repository.make(directory, {"a.py": "def f(): pass\n"})
+    for number in range(4):
+        repository.commit({"a.py": f"def f{number}(): pass\n"})
+        queue_job(database, sql, repository.url)
+        left = "SELECT 1 FROM indexing.index_jobs WHERE status <> 'completed'"
+        wait_until(lambda: sql(left) == [], 20, "it is not indexed")  # noqa: B023 it is called at once
+
+
 def test_a_worker_removes_the_oldest_commits_of_a_repository_behind_its_jobs(
     database: str, tmp_path: Path, sql: Sql
 ) -> None:
     worker = start(database, tmp_path, INDEX_KEEP_COMMITS="1")
-    repository = Repository.make(tmp_path / "one", {"a.py": "def f(): pass\n"})
-    for number in range(4):
-        wait_until(lambda: sql("SELECT 1 FROM indexing.index_jobs WHERE status <> 'completed'") == [], 20, "it waits")
-        repository.commit({"a.py": f"def f{number}(): pass\n"})
-        queue_job(database, sql, repository.url)
-    done = "SELECT count(*) FROM indexing.index_jobs WHERE status = 'completed'"
-    wait_until(lambda: sql(done) == [(4,)], 20, "they are not indexed")
+    index_four_commits(database, tmp_path / "one", sql)
     wait_until(lambda: sql("SELECT count(*) <= 2 FROM indexing.commits") == [(True,)], 20, "they stay")
     wait_until(lambda: sql("SELECT count(*) <= 2 FROM indexing.blobs") == [(True,)], 20, "their contents stay")
     worker.remove()
+
+
+def test_a_repository_whose_upkeep_failed_is_not_forgotten(
+    worker: Command, database: str, tmp_path: Path, sql: Sql
+) -> None:
+    # Given a repository with more commits than are wanted from now on,
+    index_four_commits(database, tmp_path / "one", sql)
+    worker.remove()
+    ((repository_id,),) = sql("SELECT id FROM indexing.repositories")
+    program = (
+        "import time, uuid\n"
+        "from actors import index_repo, upkeep_behind_jobs\n"
+        "upkeep_behind_jobs.LOOK_SECONDS = 0.2\n"
+        "behind = upkeep_behind_jobs.UpkeepBehindJobs()\n"
+        f"behind.after_process_message(None, index_repo.message(str(uuid.uuid4()), '{repository_id}'))\n"
+        "behind.after_worker_boot(None, None)\n"
+        "time.sleep(60)\n"
+    )
+    command: list[str | bytes | Path] = [sys.executable, "-c", program, "actors"]
+    with closing(psycopg2.connect(database)) as holding, holding.cursor() as cursor:
+        # And somebody who keeps the upkeep waiting until its session is ended,
+        cursor.execute("LOCK TABLE indexing.unnamed_contents")
+        looking = Command(command, {"SUPABASE_DB_URL": database, "INDEX_KEEP_COMMITS": "1"}, tmp_path)
+        wait_until(lambda: (sql(ENDING), "upkeep_left" in looking.stderr)[1], 20, "it is not told")
+        assert sql("SELECT count(*) FROM indexing.commits") == [(4,)]
+    # Then the next look removes them.
+    wait_until(lambda: sql("SELECT count(*) <= 2 FROM indexing.commits") == [(True,)], 20, "they stay")
+    looking.remove()
 
 
 def test_names_that_others_have_left_are_looked_for_now_and_again(database: str, tmp_path: Path, sql: Sql) -> None:
