@@ -25,6 +25,10 @@ def find_browser() -> str | None:
     return os.environ.get("CHROMIUM") or next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
+class Navigated(Exception):
+    """The page was left while it was asked something."""
+
+
 class Browser:
     """One page. `profile` is a directory of its own."""
 
@@ -71,6 +75,8 @@ class Browser:
         while True:
             answer = self._next(deadline)
             if answer.get("id") == number:
+                if "Inspected target navigated" in answer.get("error", {}).get("message", ""):
+                    raise Navigated
                 assert "error" not in answer, answer
                 result: dict[str, Any] = answer["result"]
                 return result
@@ -95,10 +101,12 @@ class Browser:
     def wait(self, script: str, seconds: float = 10.0) -> Any:
         """Until an expression in the page is true; its value."""
         deadline = time.monotonic() + seconds
-        while not (value := self.run(script)):
+        while True:
+            with suppress(Navigated):
+                if value := self.run(script):
+                    return value
             assert time.monotonic() < deadline, f"not within {seconds:g} s: {script}"
             select.select([], [], [], 0.05)
-        return value
 
     def press(self, key: str) -> None:
         """A key of the keyboard, such as Tab."""
