@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from git_repositories import Repository
 from index_database import Index
+from waiting import wait_until
 
 from indexing.errors import CommitNotFound, UnsafeRepository
+from indexing.git import nothing_to_do
+from indexing.limits import Limits
+from indexing.local import open_repository
 
 Make = Callable[..., Repository]
 
@@ -163,6 +168,29 @@ def test_links_in_the_object_directory_are_refused(index: Index, make_repository
     target.symlink_to(other.path / ".git" / (part if part != "objects/xx" else "objects"))
     with pytest.raises(UnsafeRepository, match="link"):
         index.run(repository.url)
+
+
+@pytest.mark.parametrize("what", ["link", "pipe", "alternates"])
+def test_nothing_of_git_is_left_where_objects_are_refused(make_repository: Make, tmp_path: Path, what: str) -> None:
+    repository = make_repository({"a.py": ""})
+    objects = repository.path / ".git/objects"
+    if what == "link":
+        (objects / "zz").symlink_to("/etc/passwd")
+    else:
+        # Whoever reads it waits for ever.
+        os.mkfifo(objects / ("info/alternates" if what == "alternates" else "pack/pack-x.idx"))
+    with closing(open_repository(repository.url, tmp_path, Limits(), nothing_to_do)) as opened:
+        with pytest.raises(UnsafeRepository):
+            opened.start()
+        # It was started while they were looked at, and asked nothing.
+        wait_until(lambda: len(running_gits()) == 1, 10, "it was not started")
+    assert running_gits() == []
+
+
+def running_gits() -> list[int]:
+    """Process ids of the children of this process that read objects."""
+    children = [each for task in Path("/proc/self/task").iterdir() for each in (task / "children").read_text().split()]
+    return [int(pid) for pid in children if "cat-file" in Path(f"/proc/{pid}/cmdline").read_text()]
 
 
 def test_a_git_directory_that_is_a_link_is_refused(index: Index, make_repository: Make, tmp_path: Path) -> None:
