@@ -11,6 +11,7 @@ import pytest
 from git_repositories import Repository
 
 from indexing import git, objects
+from indexing.diff_tree import _Answer
 from indexing.errors import TransientIndexError
 from indexing.limits import Limits
 from indexing.objects import ObjectStore
@@ -74,6 +75,17 @@ def test_what_is_missing_is_no_commit_without_changes(store: ObjectStore, reposi
     (Path(repository.url) / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
     with pytest.raises(git.GitFailed, match=tree):
         store.changes(base, changed, 10)
+
+
+def test_an_answer_that_comes_in_pieces_is_whole_at_its_end_only() -> None:
+    said = b"old new\n:100644 100644 1 2 M\0end\n\0:000000 100644 0 3 A\0other\0end\n"
+    answer, unread = _Answer(b"old new\n", most=10), bytearray()
+    for byte in said[:-1]:
+        unread.append(byte)
+        assert answer.take(unread) == 1
+    unread += said[-1:]
+    assert answer.take(unread) == 0
+    assert [(each.status, each.path) for each in answer.changes] == [(b"M", b"end\n"), (b"A", b"other")]
 
 
 def test_a_git_that_was_killed_has_told_nothing(store: ObjectStore, repository: Repository) -> None:
