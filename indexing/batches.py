@@ -19,16 +19,17 @@ from indexing.store import Blob
 #: What is stored in one transaction ends with the file that reaches one of these: parsers have work for about as long.
 _STORE_BLOBS: Final = 500
 _STORE_SYMBOLS: Final = 5000
-#: The first ones, so that of a small commit little is left when the last file is parsed, and how many times as much
-#: each of the next may be.
-_STORE_FIRST_SYMBOLS: Final = 500
-_STORE_GROWTH: Final = 2
+#: It ends before, with this part of the contents that are not stored, so that few are left behind the last parse; but
+#: not before so many symbols are there, because a transaction takes as long as 100 of them.
+_STORE_PART: Final = 0.35
+_STORE_LEAST_SYMBOLS: Final = 500
 #: So many times that is waiting while the one before is stored, until the parsers wait as well.
 _STORE_WAITING: Final = 4
 #: So long a killed job may have parsed for nothing, in seconds.
 _STORE_SECONDS: Final = 5.0
 
-#: Files stored in one transaction, as soon as all their contents are: so few are left when the last one is parsed.
+#: Files stored in one transaction, at least, but for the last ones, and at most.
+_STORE_LEAST_FILES: Final = 100
 _STORE_FILES: Final = 1000
 
 #: Stores entries; with the ids of their contents.
@@ -38,7 +39,7 @@ StoreFiles = Callable[[Sequence[Entry], Mapping[Blob, int]], None]
 class Batches:
     """Takes files, says which contents are to be parsed for them, and takes what was found there.
 
-    ``store_files`` is called with all files, in groups whose contents are stored, in a thread of its own and with no
+    ``store_files`` is called with all files, with each once its content is stored, in a thread of its own and with no
     transaction open; a file that cannot be read has the reason of that. ``connection`` is used by one thread at a time,
     and by none while ``reporter`` reports.
     """
@@ -51,11 +52,10 @@ class Batches:
         self._storing = storing
         self._store_files = store_files
         # Used by the thread that stores; by the other one while nothing is being stored.
-        self._groups = _Groups()
+        self._files = _Files()
         # None: it cannot be read.
         self._parsed: dict[Blob, Rows | None] = {}
         self._symbols = 0
-        self._most_symbols = _STORE_FIRST_SYMBOLS
         self._oldest = 0.0
         #: Files that are not stored yet.
         self.files_left = 0
@@ -67,14 +67,10 @@ class Batches:
         self._settle()
         with self._connection, self._connection.cursor() as cursor:
             known = store.known_blobs(cursor, list(_blobs(entries)))
-        new = [
-            blob
-            for first in range(0, len(entries), _STORE_FILES)
-            for blob in self._groups.add(entries[first : first + _STORE_FILES], known)
-        ]
+        new = self._files.add(entries, known)
         self.files_left += len(entries)
         self._reporter.add(files=len(entries) - len(new))
-        if self._groups.whole:
+        if len(self._files.ready) >= _STORE_FILES:
             self._store()
         self.tick()
         return new
@@ -97,14 +93,14 @@ class Batches:
     def finish(self) -> None:
         """Store all that is left."""
         left = self.files_left
-        self._store()
+        self._store(least_files=1)
         self._settle()
         self._reporter.add(files=left)
 
     def keep(self) -> None:
         """Store the contents that were parsed, for the next run: this one has failed, and its files are nobody's."""
         self._settle()
-        self._groups = _Groups()
+        self._files = _Files()
         self._store()
         self._settle()
 
@@ -117,27 +113,28 @@ class Batches:
     @property
     def _is_to_be_stored(self) -> bool:
         """Whether there is enough for a transaction; while another one is being stored, whether there is much more."""
-        times = _STORE_WAITING if self._storing.is_busy else 1
-        return (
-            len(self._parsed) >= _STORE_BLOBS * times
-            or self._symbols >= self._most_symbols * times
-            or time.monotonic() > self._oldest + _STORE_SECONDS
-        )
+        if time.monotonic() > self._oldest + _STORE_SECONDS:
+            return True
+        is_busy = self._storing.is_busy
+        times = _STORE_WAITING if is_busy else 1
+        if len(self._parsed) >= _STORE_BLOBS * times or self._symbols >= _STORE_SYMBOLS * times:
+            return True
+        is_part = len(self._parsed) >= len(self._files.waiting) * _STORE_PART
+        return is_part and self._symbols >= _STORE_LEAST_SYMBOLS and not is_busy
 
-    def _store(self) -> None:
-        """Begin to store what was added; what is being stored is waited for."""
+    def _store(self, least_files: int = _STORE_LEAST_FILES) -> None:
+        """Begin to store what was added; what is being stored is waited for. Fewer files than these wait for others."""
         self._settle()
-        if self._parsed or self._groups.whole:
+        if self._parsed or self._files.ready:
             parsed, self._parsed, self._symbols = self._parsed, {}, 0
-            self._most_symbols = min(self._most_symbols * _STORE_GROWTH, _STORE_SYMBOLS)
-            self._storing.start(lambda: self._write(parsed))
+            self._storing.start(lambda: self._write(parsed, least_files))
 
     def _settle(self) -> None:
         """Wait until nothing is being stored."""
         with self._reporter.timed("store"):
             self._storing.wait()
 
-    def _write(self, parsed: Mapping[Blob, Rows | None]) -> None:
+    def _write(self, parsed: Mapping[Blob, Rows | None], least_files: int) -> None:
         contents = {blob: rows for blob, rows in parsed.items() if rows is not None}
         ids: dict[Blob, int] = {}
         if contents:
@@ -146,10 +143,10 @@ class Batches:
                 cursor.execute("SET LOCAL synchronous_commit TO off")
                 ids = store.store_blobs(cursor, contents)
         for blob in parsed:
-            self._groups.settle(blob, ids.get(blob))
-        for group in self._groups.take_whole():
-            self._store_files(list(map(self._as_read, group.entries)), group.ids)
-            self.files_left -= len(group.entries)
+            self._files.settle(blob, ids.get(blob))
+        for entries, of_contents in self._files.take_ready(least_files, _STORE_FILES):
+            self._store_files(list(map(self._as_read, entries)), of_contents)
+            self.files_left -= len(entries)
 
     def _as_read(self, entry: Entry) -> Entry:
         if entry.oid not in self.unreadable:
@@ -158,48 +155,44 @@ class Batches:
 
 
 @dataclass
-class _Group:
-    """Files that are stored together, once their contents are."""
+class _Files:
+    """Files, by the contents that they wait for."""
 
-    entries: Sequence[Entry]
-    ids: dict[Blob, int]
-    missing: int
-
-
-@dataclass
-class _Groups:
-    """Groups, by the contents that they wait for."""
-
-    waiting: dict[Blob, list[_Group]] = field(default_factory=dict)
-    #: Those that wait for none.
-    whole: list[_Group] = field(default_factory=list)
+    waiting: dict[Blob, list[Entry]] = field(default_factory=dict)
+    #: Those that wait no more, and by which id their content is stored; None: by none.
+    ready: list[tuple[Entry, int | None]] = field(default_factory=list)
 
     def add(self, entries: Sequence[Entry], known: Mapping[Blob, int]) -> list[Blob]:
-        """Add a group; returns the contents that it is the first to wait for."""
-        blobs = list(_blobs(entries))
-        missing = [blob for blob in blobs if blob not in known]
-        group = _Group(entries, {blob: known[blob] for blob in blobs if blob in known}, len(missing))
-        if not missing:
-            self.whole.append(group)
-        new = [blob for blob in missing if blob not in self.waiting]
-        for blob in missing:
-            self.waiting.setdefault(blob, []).append(group)
+        """Add files; returns the contents that they are the first to wait for."""
+        new = []
+        for entry in entries:
+            blob = _blob(entry)
+            if blob is None or blob in known:
+                self.ready.append((entry, None if blob is None else known[blob]))
+            elif blob in self.waiting:
+                self.waiting[blob].append(entry)
+            else:
+                self.waiting[blob] = [entry]
+                new.append(blob)
         return new
 
     def settle(self, blob: Blob, blob_id: int | None) -> None:
         """Say by which id a content is stored; None: by none."""
-        for group in self.waiting.pop(blob, ()):
-            if blob_id is not None:
-                group.ids[blob] = blob_id
-            group.missing -= 1
-            if group.missing == 0:
-                self.whole.append(group)
+        self.ready += [(entry, blob_id) for entry in self.waiting.pop(blob, ())]
 
-    def take_whole(self) -> Iterator[_Group]:
-        while self.whole:
-            yield self.whole.pop(0)
+    def take_ready(self, least: int, most: int) -> Iterator[tuple[list[Entry], dict[Blob, int]]]:
+        """Those that wait for nothing, so many at once, and the ids of their contents; fewer than ``least`` stay."""
+        while len(self.ready) >= least:
+            taken, self.ready = self.ready[:most], self.ready[most:]
+            ids = {Blob(each.oid, each.language): blob_id for each, blob_id in taken if each.language and blob_id}
+            yield [entry for entry, _ in taken], ids
+
+
+def _blob(entry: Entry) -> Blob | None:
+    """The content to be read; None for a file that is skipped."""
+    return None if entry.language is None else Blob(entry.oid, entry.language)
 
 
 def _blobs(entries: Sequence[Entry]) -> dict[Blob, None]:
     """The contents to be read, each once."""
-    return dict.fromkeys(Blob(each.oid, each.language) for each in entries if each.language is not None)
+    return dict.fromkeys(filter(None, map(_blob, entries)))
