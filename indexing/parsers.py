@@ -26,7 +26,7 @@ from indexing.patience import Patience
 
 #: A batch ends with the file that reaches one of these: small enough to share out evenly, large enough that the pipe
 #: costs nothing.
-_BATCH_FILES: Final = 32
+_BATCH_FILES: Final = 16
 _BATCH_BYTES: Final = 256 * KIB
 
 #: A parser that was given so many bytes is replaced: its memory grows a little with each tree.
@@ -42,11 +42,11 @@ _LARGE_BYTES: Final = 192 * KIB
 _FILE_BYTES: Final = 512
 
 #: A parser with so many files before it gets more: it is not to wait while the parent reads or stores.
-_AHEAD_FILES: Final = 48
+_AHEAD_FILES: Final = 32
 
 #: While every parser has so many files before it, answers are left to gather for so long, in seconds: to be woken for
 #: each of them takes more than to read it.
-_BUSY_FILES: Final = 16
+_BUSY_FILES: Final = 12
 _GATHER_SECONDS: Final = 0.002
 
 #: Pieces of batches written at once; systems allow 1024.
