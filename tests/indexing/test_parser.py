@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +71,12 @@ def test_lines_in_front_of_the_last_symbol_and_behind_it_are_counted(
     parsed = parser.parse(language, source.encode(encoding), seconds=10, max_symbols=10)
     assert parsed.symbols
     assert parsed.lines == len(source.splitlines())
+
+
+def test_own_sources_warm_up_a_parser_and_are_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = parser._own_sources()
+    assert len(sources) > 40
+    assert {parser.parse("python", each, 1.0, parser._OWN_SYMBOLS).skip_reason for each in sources} == {None}
+    # When they cannot be read, then there is nothing to see of it.
+    monkeypatch.setattr(parser, "_own_sources", lambda: Path("/nowhere").read_bytes())
+    parser.warm_up()
