@@ -184,7 +184,7 @@ def test_a_hung_claim_loop_is_found_and_told(
     dramatiq.actor(lambda: None, broker=broker, actor_name="nothing")
     start_worker(broker)
     try:
-        wait_until(lambda: read_pulses(tmp_path)[0].wedged, 10, "nobody noticed")
+        wait_until(lambda: any(each.wedged for each in read_pulses(tmp_path)), 10, "nobody noticed")
         (seen,) = read_pulses(tmp_path)
         assert "loop claim has been stuck" in str(seen.wedged)
         assert "worker_wedged" in caplog.text
@@ -231,7 +231,7 @@ def test_a_job_past_its_time_limit_is_reported_once(
     start_worker(broker)
     actor.send()
     try:
-        wait_until(lambda: read_pulses(tmp_path)[0].stuck_jobs == 1, 10, "it was not reported")
+        wait_until(lambda: any(each.stuck_jobs == 1 for each in read_pulses(tmp_path)), 10, "it was not reported")
         beats = wait_until(lambda: read_pulses(tmp_path)[0].beat_seconds < 0.5, 5, "it does not look again")
         assert beats
         assert caplog.text.count("job_stuck") == 1
