@@ -36,12 +36,24 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SCHEMAS: dict[str, Path | None] = {"dramatiq": None, "indexing": REPOSITORY / "indexing" / "migrations"}
 
 
+#: Files that take the longest, in this order: they begin first, so that the processes end together.
+LONGEST = (
+    "test_pages.py",
+    "test_dev_start.py",
+    "test_crashes.py",
+    "test_bootstrap.py",
+    "test_drains.py",
+    "test_outages.py",
+)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pooler", action="store_true", help="Through a pgbouncer in transaction mode (Debian package).")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what makes no sense through a pooler, each with its reason; all of it where there is no pgbouncer."""
+    """The longest first. Leave out what makes no sense through a pooler, with its reason; all without pgbouncer."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     if not config.getoption("pooler"):
         return
     for item in items:
