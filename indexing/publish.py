@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from psycopg2.errors import ForeignKeyViolation, UniqueViolation
@@ -233,7 +234,8 @@ def _copy_files(cursor: Cursor, listing_id: int, step: int, entries: Sequence[En
             None if entry.language is None else ids[Blob(entry.oid, entry.language)],
             entry.skip_reason,
         )
-        for entry in entries
+        # In the order of the key, which is that of the locks as well.
+        for entry in sorted(entries, key=attrgetter("path"))
     )
     try:
         store.copy(cursor, "copy_files", rows)
