@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import threading
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .vitals import PulseFile
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 #: Seconds between two looks.
 LOOK_EVERY = 1.0
 
+#: A look that comes later counts for so much time, in seconds: the process was stopped, and its loops as well.
+LATE_LOOK = 2 * LOOK_EVERY
+
 #: Exit code of a worker process that could not go on: EX_SOFTWARE of sysexits.h. dramatiq itself uses 1 to 4.
 EXIT_WEDGED = 70
 
@@ -35,11 +39,37 @@ STUCK_MARGIN = 10.0
 WRITE_WITHIN = 3.0
 
 
+class Silence:
+    """How long loops have given no sign, in time that this process had.
+
+    A process that was stopped (by a signal, a frozen container, a machine without time for it) and goes on has loops
+    that could not give one: whoever looks first must not take them for stuck.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._looked_at = now
+        #: By role: the last sign, and the seconds counted since.
+        self._silent: dict[str, tuple[float, float]] = {}
+
+    def look(self, signs: Mapping[str, float], now: float) -> None:
+        """Take when each loop gave its last sign, by its role."""
+        passed, self._looked_at = min(now - self._looked_at, LATE_LOOK), now
+        self._silent = {role: (sign, self._counted(role, sign, passed)) for role, sign in signs.items()}
+
+    def _counted(self, role: str, sign: float, passed: float) -> float:
+        last, seconds = self._silent.get(role, (None, 0.0))
+        return seconds + passed if sign == last else 0.0
+
+    def seconds(self, role: str) -> float:
+        """Of one loop, as of the last look."""
+        return self._silent[role][1] if role in self._silent else 0.0
+
+
 class Watchdog(threading.Thread):
     """Watches one session, and the threads of the dramatiq worker that it serves.
 
     Parameters:
-      stuck_after: seconds that a loop may go without the end of a round.
+      stuck_after: seconds that a loop may go without the end of a round, of those that the process had.
       drain: seconds that running jobs get when the process has to end and can still write how they ended.
       pulse: where the process tells the machine how it is; None: nowhere.
     """
@@ -55,6 +85,7 @@ class Watchdog(threading.Thread):
         self._parent_pid = os.getppid()  # by which our siblings know us, also when it has died
         self._stopping = threading.Event()
         self._wedged: str | None = None
+        self._silence = Silence(time.monotonic())
         self._reported: set[tuple[str, int]] = set()
 
     def stop(self) -> None:
@@ -73,6 +104,7 @@ class Watchdog(threading.Thread):
                 self._log.exception("watch_failed")
 
     def _look(self) -> None:
+        self._silence.look({loop.role: loop.last_sign for loop in self._session.loops}, time.monotonic())
         if self._wedged is None:
             self._wedged = self._trouble()
             if self._wedged is not None:
@@ -103,7 +135,7 @@ class Watchdog(threading.Thread):
             return None
         if not loop.is_alive():
             return f"the thread of loop {loop.role} has ended"
-        silent = time.monotonic() - loop.last_sign
+        silent = self._silence.seconds(loop.role)
         return f"loop {loop.role} has been stuck for {silent:.0f} s" if silent > self._stuck_after else None
 
     @property

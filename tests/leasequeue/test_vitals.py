@@ -18,7 +18,7 @@ from waiting import wait_until
 
 from leasequeue import LeaseBroker, Policy, Slots, current_lease
 from leasequeue.vitals import LoopPulse, Pulse, PulseFile, read_pulses
-from leasequeue.watchdog import EXIT_WEDGED
+from leasequeue.watchdog import EXIT_WEDGED, Silence
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -242,3 +242,21 @@ def test_a_job_past_its_time_limit_is_reported_once(
 
 def test_the_exit_code_of_a_wedged_process_is_none_of_dramatiqs() -> None:
     assert EXIT_WEDGED == 70
+
+
+def test_a_process_that_was_stopped_does_not_take_its_loops_for_stuck() -> None:
+    # Given a loop whose last sign was at 10,
+    silence = Silence(now=10.0)
+    silence.look({"keep": 10.0}, now=11.0)
+    # When nothing of the process runs for a minute, and the one that watches is the first to go on,
+    silence.look({"keep": 10.0}, now=71.0)
+    # Then that counts for no more than a late look,
+    assert silence.seconds("keep") <= 2.0
+    # and a sign for a new beginning; a loop that gives none is found all the same, also by late looks.
+    silence.look({"keep": 71.5}, now=72.0)
+    assert silence.seconds("keep") == 0.0
+    for now in range(73, 80):
+        silence.look({"keep": 71.5}, now=float(now))
+    assert silence.seconds("keep") == 7.0
+    silence.look({"keep": 71.5}, now=90.0)
+    assert silence.seconds("keep") == 9.0
