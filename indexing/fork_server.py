@@ -11,8 +11,8 @@ alone: whatever a file does to it, the next repository gets another one.
     server -> parent    for each end a line, the number and the exit code
 
 Two parsers are kept ready while no other one runs: to fork takes a fifth of a small commit, and so does the memory that
-each parser has to itself once it has parsed something. Before the first of them the server parses all sources of ours,
-which makes a first index of some hundred files a twentieth shorter, and each of them a few; nobody else's.
+each parser has to itself once it has parsed something. Before it forks the first of them, the server parses all sources
+of this package: a first index of some hundred files takes a twentieth less for it. Each of them parses a few as well.
 
 It ends with its parent, and all parsers with it.
 """

@@ -54,11 +54,11 @@ class Silence:
     def look(self, signs: Mapping[str, float], now: float) -> None:
         """Take when each loop gave its last sign, by its role."""
         passed, self._looked_at = min(now - self._looked_at, LATE_LOOK), now
-        self._silent = {role: (sign, self._counted(role, sign, passed)) for role, sign in signs.items()}
+        self._silent = {role: (sign, self._counted(role, sign, now - sign, passed)) for role, sign in signs.items()}
 
-    def _counted(self, role: str, sign: float, passed: float) -> float:
+    def _counted(self, role: str, sign: float, since: float, passed: float) -> float:
         last, seconds = self._silent.get(role, (None, 0.0))
-        return seconds + passed if sign == last else 0.0
+        return seconds + passed if sign == last else min(since, passed)
 
     def seconds(self, role: str) -> float:
         """Of one loop, as of the last look."""

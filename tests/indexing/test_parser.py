@@ -23,7 +23,7 @@ def test_a_source_that_takes_too_long_is_given_up_and_the_next_one_is_read(sourc
 
     (reason, spent), (_, whole) = parsed(0.01), parsed(60)
     assert reason == "parse_timeout"
-    assert spent < whole / 2
+    assert spent < whole / 7
     assert [symbol.name for symbol in symbols_of("python", "def f(): pass\n")] == ["f"]
 
 
